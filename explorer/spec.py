@@ -1,0 +1,217 @@
+"""What to build and how to train it: frozen, hashable values of the standard library alone.
+
+A value that cannot be meant is refused when it is made, with a `SpecError` that names the field and says in one
+sentence what was got and what would do. Whether a *model* can be built from a valid spec (does the architecture
+exist, is the picture large enough) is known to `models.build` and `trace.tracer`, not here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+
+POOLS = ("concat", "avg", "max", None)
+SCHEDULES = ("one_cycle", "fine_tune", "flat")
+DATA_SIZES = ("small", "medium", "large")
+AUGMENTATIONS = ("none", "basic")
+
+
+class SpecError(ValueError):
+    """A field that holds what cannot be meant; `field` is its dotted name ("head.ps"), the text one sentence."""
+
+    def __init__(self, field: str, sentence: str):
+        super().__init__(sentence)
+        self.field = field
+
+
+@dataclass(frozen=True)
+class BodySpec:
+    """A pretrained network up to its cut.
+
+    arch     name of an architecture in `models.bodies.list_archs()`
+    weights  "imagenet", "random" (or None), or the path of a weights file
+    cut      None for the architecture's own cut, a count of children as fastai's (-2, 8), or a node's name ("layer3")
+    size     height and width of the square input, in pixels
+    n_in     channels of the input
+    """
+
+    arch: str = "resnet34"
+    weights: str | None = "imagenet"
+    cut: int | str | None = None
+    size: int = 224
+    n_in: int = 3
+
+    def __post_init__(self):
+        if not isinstance(self.arch, str) or not self.arch:
+            raise SpecError("body.arch", f"The body must be the name of an architecture, not {self.arch!r}.")
+        if not (self.weights is None or (isinstance(self.weights, str) and self.weights)):
+            raise SpecError("body.weights", f'Weights are "imagenet", "random" or a file, not {self.weights!r}.')
+        if isinstance(self.cut, bool) or not isinstance(self.cut, (int, str, type(None))):
+            raise SpecError("body.cut", f"The cut is a number of children or the name of a layer, not {self.cut!r}.")
+        whole("body.size", "The image size", self.size, 1, 2048)
+        whole("body.n_in", "The number of input channels", self.n_in, 1, 64)
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """The arguments of `models.heads.create_head` that a person chooses (fastai facts B.1)."""
+
+    pool: str | None = "concat"
+    lin_ftrs: tuple[int, ...] | None = None
+    ps: float | tuple[float, ...] = 0.5
+    first_bn: bool = True
+    bn_final: bool = False
+    lin_first: bool = False
+    y_range: tuple[float, float] | None = None
+
+    def __post_init__(self):
+        _as_tuples(self, "lin_ftrs", "ps", "y_range")
+        if self.pool not in POOLS:
+            raise SpecError("head.pool", f"Pooling is concat, avg, max or none, not {self.pool!r}.")
+        if self.lin_ftrs is not None:
+            if not isinstance(self.lin_ftrs, tuple):
+                raise SpecError("head.lin_ftrs", f"Head layers are a list of widths, not {self.lin_ftrs!r}.")
+            if len(self.lin_ftrs) > 8:
+                raise SpecError("head.lin_ftrs", f"A head has at most 8 hidden layers, not {len(self.lin_ftrs)}.")
+            for width in self.lin_ftrs:
+                whole("head.lin_ftrs", "The width of a head layer", width, 1, 65536)
+        for p in self.ps if isinstance(self.ps, tuple) else (self.ps,):
+            real("head.ps", "Dropout", p)
+            if not 0 <= p < 1:
+                raise SpecError("head.ps", f"Dropout of {p:g} would drop {'everything' if p >= 1 else 'less than nothing'}: choose from 0 up to 0.95.")
+        if isinstance(self.ps, tuple) and len(self.ps) != len(self.widths) + 1:
+            raise SpecError("head.ps", f"{len(self.ps)} dropout values for {len(self.widths) + 1} linear layers: give one each, or a single number.")
+        for name in ("first_bn", "bn_final", "lin_first"):
+            flag(f"head.{name}", name, getattr(self, name))
+        if self.y_range is not None:
+            _check_range(self.y_range)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Hidden widths with the default filled in: one layer of 512."""
+        return (512,) if self.lin_ftrs is None else self.lin_ftrs
+
+
+@dataclass(frozen=True)
+class ClassifierSpec:
+    """A body, its cut and a head: the chapter's resnet34 with 37 outputs when nothing is given."""
+
+    body: BodySpec = field(default_factory=BodySpec)
+    head: HeadSpec = field(default_factory=HeadSpec)
+    n_out: int = 37
+
+    def __post_init__(self):
+        whole("n_out", "The number of outputs", self.n_out, 1, 100_000)
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How a spec is trained, and on what.
+
+    data         a name of `data.registry` ("shapes"), or "folder:PATH" or "pattern:PATH" (label in the file name)
+    data_size    how much of the drawn set: small, medium or large
+    difficulty   of the drawn set, 0 (plain) to 1 (cluttered)
+    valid_pct    share held back for validation where the data brings no split of its own
+    lr           the head's rate; `lrs` gives one for each group instead, lowest first
+    frozen       how many groups, from the input on, do not learn; True is all but the last (fastai's freeze)
+    schedule     one_cycle, fine_tune (a frozen phase, then all of it) or flat
+    """
+
+    data: str = "shapes"
+    data_size: str = "small"
+    difficulty: float = 0.3
+    valid_pct: float = 0.2
+    epochs: int = 5
+    lr: float = 1e-3
+    lrs: tuple[float, ...] | None = None
+    batch_size: int = 32
+    frozen: bool | int = True
+    train_bn: bool = True
+    schedule: str = "one_cycle"
+    freeze_epochs: int = 1
+    wd: float = 0.01
+    augment: str = "basic"
+    seed: int = 0
+
+    def __post_init__(self):
+        _as_tuples(self, "lrs")
+        if not isinstance(self.data, str) or not self.data:
+            raise SpecError("data", f"Data is the name of a set or a folder, not {self.data!r}.")
+        choice("data_size", "The size of the set", self.data_size, DATA_SIZES)
+        choice("schedule", "The schedule", self.schedule, SCHEDULES)
+        choice("augment", "Augmentation", self.augment, AUGMENTATIONS)
+        between("difficulty", "Difficulty", self.difficulty, 0, 1)
+        between("valid_pct", "The share held back for validation", self.valid_pct, 0.01, 0.9)
+        whole("epochs", "The number of epochs", self.epochs, 1, 1000)
+        whole("freeze_epochs", "The number of frozen epochs", self.freeze_epochs, 0, 1000)
+        whole("batch_size", "The batch size", self.batch_size, 1, 4096)
+        whole("seed", "The seed", self.seed, 0, 2**31 - 1)
+        between("lr", "The learning rate", self.lr, 1e-9, 10)
+        between("wd", "Weight decay", self.wd, 0, 1)
+        flag("train_bn", "train_bn", self.train_bn)
+        if not isinstance(self.frozen, bool):
+            whole("frozen", "The number of frozen groups", self.frozen, 0, 1000)
+        for rate in self.lrs or ():
+            between("lrs", "The learning rate of a group", rate, 0, 10)
+
+
+def whole(field: str, what: str, value, low: int, high: int) -> None:
+    """Refuse what is not a whole number from low to high."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SpecError(field, f"{what} must be a whole number, not {value!r}.")
+    if not low <= value <= high:
+        raise SpecError(field, f"{what} must lie between {low:,} and {high:,}, not {value:,}.")
+
+
+def real(field: str, what: str, value) -> None:
+    """Refuse what is not a finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise SpecError(field, f"{what} must be a number, not {value!r}.")
+
+
+def between(field: str, what: str, value, low: float, high: float) -> None:
+    """Refuse what is not a number from low to high."""
+    real(field, what, value)
+    if not low <= value <= high:
+        raise SpecError(field, f"{what} must lie between {low:g} and {high:g}, not {value:g}.")
+
+
+def choice(field: str, what: str, value, allowed: tuple) -> None:
+    """Refuse what is not one of the allowed words."""
+    if value not in allowed:
+        raise SpecError(field, f"{what} is one of {', '.join(map(str, allowed))}, not {value!r}.")
+
+
+def flag(field: str, what: str, value) -> None:
+    """Refuse what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise SpecError(field, f"{what} is on or off, not {value!r}.")
+
+
+def _check_range(y_range) -> None:
+    if not isinstance(y_range, tuple) or len(y_range) != 2:
+        raise SpecError("head.y_range", f"y_range is a low and a high number, not {y_range!r}.")
+    for end in y_range:
+        real("head.y_range", "An end of y_range", end)
+    if y_range[0] >= y_range[1]:
+        raise SpecError("head.y_range", f"y_range must rise from low to high, not from {y_range[0]:g} to {y_range[1]:g}.")
+
+
+def _as_tuples(spec, *names: str) -> None:
+    """Lists become tuples of one's own: hashable, and the caller's list is left alone."""
+    for name in names:
+        value = getattr(spec, name)
+        if isinstance(value, list):
+            object.__setattr__(spec, name, tuple(value))
+
+
+def field_names(spec) -> tuple[str, ...]:
+    """Dotted names of all plain fields of a spec: ("body.arch", …, "n_out")."""
+    names: list[str] = []
+    for f in fields(spec):
+        value = getattr(spec, f.name)
+        if hasattr(value, "__dataclass_fields__"):
+            names += [f"{f.name}.{inner}" for inner in field_names(value)]
+        else:
+            names.append(f.name)
+    return tuple(names)

@@ -1,0 +1,127 @@
+"""What a training run tells, one frozen dataclass an event; no torch.
+
+The order is: Note* Progress* Started ValidSample (Step* EpochDone Predictions)* and then exactly one of
+Finished, Stopped or Failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something the person should know that does not stop the run: which weights are really in use, say."""
+
+    text: str
+    kind: str = "info"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a preparation is: "Fetching resnet34", 54e6 of 87e6 bytes. `total` is 0 where it is not known."""
+
+    what: str
+    done: int
+    total: int
+    unit: str = "bytes"
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run begins: sizes of the sets, steps in one epoch and in all, where it runs, what learns."""
+
+    epochs: int
+    steps_per_epoch: int
+    steps: int
+    n_train: int
+    n_valid: int
+    classes: tuple[str, ...]
+    device: str
+    params: int
+    trainable: int
+    weights: str
+
+
+@dataclass(frozen=True)
+class ValidSample:
+    """A fixed handful of validation pictures (JPEG data URIs) with their true labels, to watch guesses change."""
+
+    images: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """After one batch: the step counted from 1, its loss, the head's rate, and the smoothed loss (facts G.6)."""
+
+    step: int
+    loss: float
+    lr: float
+    smooth: float = 0.0
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """After one pass and its validation; epochs count from 1, `metrics` are (name, value) pairs, seconds of this epoch."""
+
+    epoch: int
+    train_loss: float
+    valid_loss: float
+    metrics: tuple[tuple[str, float], ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Guesses after an epoch: for the sample its classes and confidences, for the whole set the confusion (row: truth)."""
+
+    epoch: int
+    guesses: tuple[int, ...]
+    confidences: tuple[float, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The person stopped it; weights of the last whole epoch are kept (0: none was finished)."""
+
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It could not go on: one sentence that says why, and how many whole epochs are kept."""
+
+    reason: str
+    epoch: int = 0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All epochs are done; seconds of the whole run."""
+
+    seconds: float = 0.0
+
+
+Event = Note | Progress | Started | ValidSample | Step | EpochDone | Predictions | Stopped | Failed | Finished
+ENDINGS = (Finished, Stopped, Failed)
+KINDS = {
+    cls.__name__: cls
+    for cls in (Note, Progress, Started, ValidSample, Step, EpochDone, Predictions, Stopped, Failed, Finished)
+}
+
+
+def to_dict(event: Event) -> dict:
+    """A JSON-ready dictionary; `kind` names the class."""
+    return {"event": type(event).__name__, **asdict(event)}
+
+
+def from_dict(data: dict) -> Event:
+    """The inverse of `to_dict`; raises KeyError for an unknown event."""
+    values = {name: _tuples(value) for name, value in data.items() if name != "event"}
+    return KINDS[data["event"]](**values)
+
+
+def _tuples(value):
+    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
