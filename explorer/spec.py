@@ -78,9 +78,12 @@ class HeadSpec:
         for p in self.ps if isinstance(self.ps, tuple) else (self.ps,):
             real("head.ps", "Dropout", p)
             if not 0 <= p < 1:
-                raise SpecError("head.ps", f"Dropout of {p:g} would drop {'everything' if p >= 1 else 'less than nothing'}: choose from 0 up to 0.95.")
-        if isinstance(self.ps, tuple) and len(self.ps) != len(self.widths) + 1:
-            raise SpecError("head.ps", f"{len(self.ps)} dropout values for {len(self.widths) + 1} linear layers: give one each, or a single number.")
+                drops = "everything" if p >= 1 else "less than nothing"
+                raise SpecError("head.ps", f"Dropout of {p:g} would drop {drops}: choose from 0 up to 0.95.")
+        linears = len(self.widths) + 1
+        if isinstance(self.ps, tuple) and len(self.ps) != linears:
+            got = f"{len(self.ps)} dropout values for {linears} linear layers"
+            raise SpecError("head.ps", f"{got}: give one each, or a single number.")
         for name in ("first_bn", "bn_final", "lin_first"):
             flag(f"head.{name}", name, getattr(self, name))
         if self.y_range is not None:
@@ -194,7 +197,7 @@ def _check_range(y_range) -> None:
     for end in y_range:
         real("head.y_range", "An end of y_range", end)
     if y_range[0] >= y_range[1]:
-        raise SpecError("head.y_range", f"y_range must rise from low to high, not from {y_range[0]:g} to {y_range[1]:g}.")
+        raise SpecError("head.y_range", f"y_range must rise, not go from {y_range[0]:g} to {y_range[1]:g}.")
 
 
 def _as_tuples(spec, *names: str) -> None:

@@ -6,7 +6,7 @@ Shapes leave out the batch dimension; activations are float32 of one example. `p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Shape = tuple[int, ...]
 
@@ -28,6 +28,7 @@ class Layer:
     detail     what its class does not say: "3×3, stride 2", "p 0.25"
     norm       True for normalisation layers, which stay trainable in a frozen group (fastai facts G.4)
     container  True when it has modules inside
+    code       the Python expression that makes it ("nn.Linear(1024, 512, bias=False)"), empty for a container
     """
 
     qual: str
@@ -44,6 +45,7 @@ class Layer:
     detail: str = ""
     norm: bool = False
     container: bool = False
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,3 +127,23 @@ def add_up(layers: tuple[Layer, ...]) -> Totals:
 def inside(layers: tuple[Layer, ...], qual: str) -> tuple[Layer, ...]:
     """The row named `qual` and every row below it."""
     return tuple(layer for layer in layers if layer.qual == qual or layer.qual.startswith(qual + "."))
+
+
+def groups_of(trace: Trace) -> tuple[str, ...]:
+    """The parameter groups that hold parameters, from the input on."""
+    present = {layer.group for layer in trace.layers if layer.params}
+    return tuple(group for group in (EARLY, LATE, HEAD) if group in present)
+
+
+def freeze_rows(trace: Trace, frozen: bool | int, train_bn: bool = True) -> Trace:
+    """The trace with the first `frozen` groups not learning; True is all groups but the last (fastai facts G.4).
+
+    Norm layers of a frozen group go on learning while `train_bn`.
+    """
+    groups = groups_of(trace)
+    still = set(groups[: len(groups) - 1 if frozen is True else frozen])
+    layers = tuple(
+        replace(layer, trainable=0 if layer.group in still and not (layer.norm and train_bn) else layer.params)
+        for layer in trace.layers
+    )
+    return replace(trace, layers=layers, totals=add_up(layers))

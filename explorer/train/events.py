@@ -63,7 +63,7 @@ class Step:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """After one pass and its validation; epochs count from 1, `metrics` are (name, value) pairs, seconds of this epoch."""
+    """After one pass and its validation; epochs count from 1, `metrics` are (name, value) pairs."""
 
     epoch: int
     train_loss: float
@@ -74,7 +74,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Guesses after an epoch: for the sample its classes and confidences, for the whole set the confusion (row: truth)."""
+    """After an epoch: classes and confidences for the sample, and the whole set's confusion (a row a true class)."""
 
     epoch: int
     guesses: tuple[int, ...]

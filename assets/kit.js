@@ -1,0 +1,74 @@
+// What every widget shares: elements, numbers for people, when to draw, and the bus on which a picked layer travels.
+// Widgets are functions Explorer.<name>(element, props, trigger, watch, server), called once by gr.HTML's js_on_load.
+window.Explorer = (() => {
+  const SVG = 'http://www.w3.org/2000/svg';
+
+  // One HTML element: tag, class, text, parent.
+  function el(tag, cls, text, parent) {
+    const e = document.createElement(tag);
+    if (cls) e.className = cls;
+    if (text != null) e.textContent = text;
+    if (parent) parent.append(e);
+    return e;
+  }
+
+  // One SVG element: tag, attributes, parent, text.
+  function svg(tag, attrs = {}, parent, text) {
+    const e = document.createElementNS(SVG, tag);
+    for (const key in attrs) e.setAttribute(key, attrs[key]);
+    if (text != null) e.textContent = text;
+    if (parent) parent.append(e);
+    return e;
+  }
+
+  // A symbol of assets/icons.svg.
+  function icon(name, cls = 'ico') {
+    const e = svg('svg', { class: cls, 'aria-hidden': 'true', viewBox: '0 0 16 16' });
+    svg('use', { href: '#i-' + name }, e);
+    return e;
+  }
+
+  // Call draw(value) now and at each new value.
+  function live(props, watch, draw) {
+    const go = () => { if (props.value) draw(props.value); };
+    watch('value', go);
+    go();
+  }
+
+  // Draw when there is room and when the width changes. A hidden tab is 0 wide: the 0 is remembered too,
+  // so that data which came meanwhile is drawn when the tab is shown again at the same width.
+  function fit(e, draw, min = 200) {
+    let last = 0;
+    new ResizeObserver(() => {
+      const width = e.clientWidth;
+      if (width === last) return;
+      last = width;
+      if (width >= min) draw();
+    }).observe(e);
+  }
+
+  // 21830976 -> ["21.8", "M"]: what is read at a glance; the exact number belongs in a title.
+  function human(n) {
+    const [scale, unit] = n >= 1e9 ? [1e9, 'G'] : n >= 1e6 ? [1e6, 'M'] : n >= 1e4 ? [1e3, 'k'] : [1, ''];
+    const v = n / scale;
+    return [scale === 1 ? Math.round(v).toLocaleString('en') : v >= 100 ? v.toFixed(0) : v.toFixed(1), unit];
+  }
+  const short = n => human(n).filter(Boolean).join('\u202f');
+  const exact = n => Math.round(n).toLocaleString('en');
+  // (512, 7, 7) -> "512×7×7"; an unknown shape is a question mark.
+  const shape = dims => (dims ? dims.join('×') : '?');
+  const css = (e, name, fallback) => parseFloat(getComputedStyle(e).getPropertyValue(name)) || fallback;
+
+  // A layer picked anywhere is picked everywhere: the bus carries its qualified name.
+  const bus = new EventTarget();
+  let picked = null;
+  function pick(qual) {
+    if (qual === picked) return;
+    picked = qual;
+    bus.dispatchEvent(new CustomEvent('pick', { detail: qual }));
+  }
+  const onPick = handle => bus.addEventListener('pick', e => handle(e.detail));
+  const isIn = (qual, outer) => qual === outer || qual.startsWith(outer + '.');
+
+  return { el, svg, icon, live, fit, human, short, exact, shape, css, bus, pick, onPick, isIn, get picked() { return picked; } };
+})();

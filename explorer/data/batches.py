@@ -1,0 +1,76 @@
+"""A split -> batches for training and validation, and a contact sheet of what such a batch looks like."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+
+import torch
+from PIL import Image
+from torch import Generator, Tensor
+
+from explorer.data.augment import augment_basic
+from explorer.data.dataset import DataSet, Split
+
+THUMB = 104
+
+
+def batches(
+    split: Split,
+    batch_size: int,
+    *,
+    shuffle: bool = False,
+    drop_last: bool = False,
+    augment: str = "none",
+    generator: Generator | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    device: str | torch.device = "cpu",
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """One pass over a split: (x, y) with x float32 (B, C, S, S) on `device`, y int64 (B,).
+
+    The order is that of the split, or drawn from `generator` (a CPU generator). `drop_last` leaves out a last batch that is not
+    full (fastai facts G.6), except where it is the only one. `augment="basic"` changes each picture at random
+    (`data.augment`). Then `mean` and `std` normalise; without them x stays in 0..1. Statistics of another number
+    of channels than the pictures have are not applied (fastai facts I.17).
+    """
+    n = len(split)
+    order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
+    for chunk in order.split(batch_size):
+        if drop_last and len(chunk) < batch_size <= n:
+            return
+        x = split.images(chunk).to(device).float() / 255
+        if augment == "basic":
+            x = augment_basic(x, generator)
+        yield normalise(x, mean, std), split.labels[chunk].to(device)
+
+
+def count_batches(n: int, batch_size: int, drop_last: bool = False) -> int:
+    """How many batches `batches` yields for n pictures."""
+    full, rest = divmod(n, batch_size)
+    return full if full and drop_last else full + (rest > 0)
+
+
+def normalise(x: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None) -> Tensor:
+    """(x - mean) / std for each channel of x (B, C, H, W); x itself without statistics for its C channels."""
+    if mean is None or std is None or len(mean) != x.shape[1]:
+        return x
+    return (x - x.new_tensor(mean)[:, None, None]) / x.new_tensor(std)[:, None, None]
+
+
+def sheet(dataset: DataSet, n: int, *, augment: str = "basic", seed: int = 0) -> tuple[tuple[str, str], ...]:
+    """A contact sheet: n training pictures as a batch shows them, each a JPEG data URI with the name of its class."""
+    generator = torch.Generator().manual_seed(seed)
+    x, y = next(batches(dataset.train, n, shuffle=True, augment=augment, generator=generator))
+    pictures = (x * 255).round().to(torch.uint8)
+    return tuple((data_uri(picture), dataset.classes[label]) for picture, label in zip(pictures, y.tolist(), strict=True))
+
+
+def data_uri(picture: Tensor, side: int = THUMB) -> str:
+    """A picture, uint8 (1 or 3, S, S), as a JPEG data URI of `side` pixels."""
+    array = picture.permute(1, 2, 0).numpy()
+    image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+    buffer = io.BytesIO()
+    image.resize((side, side), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,465 @@
+"""The built-in set: pictures drawn with Pillow, whose classes need shape *and* texture.
+
+A class is a pair such as "striped star" or "dotted star". Every shape stands in two classes and so does every texture: who
+sees one of them only is right half of the time at best. Colours, place, size, turn and background say nothing.
+
+    describe(kind, seed, difficulty) -> Scene      what is to be seen, as a plain value
+    paint(scene, side)               -> Image      how it looks
+
+The same seed gives the same scene everywhere, and the same bytes with the same Pillow. `outline` is the exact
+silhouette that `paint` uses. `difficulty` 0..1 adds clutter, things in front, noise, small objects, and takes contrast away; the
+object itself stays the same for a seed, so that two difficulties can be compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from explorer.data.dataset import DataSet, Split
+
+Colour = tuple[int, int, int]
+Point = tuple[float, float]
+
+SIZES = {"small": (400, 100), "medium": (1_600, 400), "large": (6_000, 1_500)}
+"""Pictures to learn from and to check on. A smaller set is the beginning of a larger one."""
+
+NATIVE = 160
+"""Side at which a picture is painted before it is resized to what was asked for."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What makes a class: a shape and the texture on it."""
+
+    shape: str
+    texture: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.texture} {self.shape}"
+
+
+KINDS = (
+    Kind("star", "striped"),
+    Kind("star", "dotted"),
+    Kind("heart", "dotted"),
+    Kind("heart", "checked"),
+    Kind("ring", "checked"),
+    Kind("ring", "zigzag"),
+    Kind("fish", "zigzag"),
+    Kind("fish", "plain"),
+    Kind("leaf", "plain"),
+    Kind("leaf", "striped"),
+)
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One object. Lengths and places are shares of the picture's side, angles are radians.
+
+    radius   of the circle around the shape        period   length after which the texture repeats
+    paper    colour of the shape                   ink      colour of the texture and the rim
+    phase    where in its tile the texture begins, in periods
+    """
+
+    shape: str
+    texture: str
+    x: float
+    y: float
+    radius: float
+    angle: float
+    paper: Colour
+    ink: Colour
+    period: float
+    texture_angle: float
+    phase: Point = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class Backdrop:
+    """Two colours that run into each other at an angle, and over them a texture whose ink covers by a share, 0 to 1."""
+
+    low: Colour
+    high: Colour
+    angle: float
+    texture: str = "plain"
+    ink: Colour = (0, 0, 0)
+    strength: float = 0.0
+    period: float = 0.1
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is to be seen: a backdrop, things from back to front, which of them is meant, and the grain on top of all."""
+
+    backdrop: Backdrop
+    things: tuple[Thing, ...]
+    subject: int
+    noise: float = 0.0
+    noise_seed: int = 0
+
+
+# ---- from a seed to a scene
+
+LIGHTS = ("#f3e6cf", "#ecca94", "#f0b49a", "#bcd8bd", "#a6cade", "#cbbce0", "#f4d886", "#eeb1ba")
+DARKS = ("#27374d", "#1f6f78", "#6b3f69", "#b0493b", "#39603d", "#6f4a33", "#434f8a", "#a86a14")
+GROUNDS = ("#dfe3e6", "#c9c3b8", "#8b97a8", "#a9b8a2", "#c9a995", "#5e6b7a", "#3f4d5f", "#ede4d8", "#7f8f86", "#9c8a93")
+TEXTURES = ("plain", "striped", "dotted", "checked", "zigzag")
+BYSTANDERS = ("disc", "square", "triangle")
+
+
+def describe(kind: Kind, seed: str, difficulty: float) -> Scene:
+    """The scene of a seed that shows an object of this kind; `difficulty` from 0 to 1."""
+    calm, busy = _dice(seed + "/object"), _dice(seed + "/clutter")
+    backdrop = _backdrop(calm, busy, difficulty)
+    subject = _subject(kind, calm, difficulty, backdrop)
+    behind = [_bystander(busy, difficulty, backdrop) for _ in range(round(9 * difficulty * busy.random()))]
+    before = [_strip(busy, subject, difficulty, backdrop) for _ in range(round(3 * difficulty * busy.random()))]
+    return Scene(
+        backdrop=backdrop,
+        things=(*behind, subject, *before),
+        subject=len(behind),
+        noise=3 + 45 * difficulty**1.5,
+        noise_seed=int(busy.random() * 2**32),
+    )
+
+
+def _dice(seed: str) -> random.Random:
+    """Only `.random()` and `.randbytes()` of it are used: their streams are the same on every platform and Python."""
+    return random.Random(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
+
+
+def _backdrop(calm: random.Random, busy: random.Random, difficulty: float) -> Backdrop:
+    low, high = _colour(calm, GROUNDS), _colour(calm, GROUNDS)
+    middle = mix(low, high, 0.5)
+    return Backdrop(
+        low=mix(low, middle, 0.45),
+        high=mix(high, middle, 0.45),
+        angle=_between(calm, 0, math.tau),
+        texture=_pick(busy, TEXTURES),
+        ink=_colour(busy, LIGHTS + DARKS),
+        strength=0.55 * difficulty,
+        period=_between(busy, 0.06, 0.16),
+    )
+
+
+def _subject(kind: Kind, dice: random.Random, difficulty: float, backdrop: Backdrop) -> Thing:
+    smallest = 0.36 - 0.2 * difficulty
+    radius = _between(dice, smallest, 0.42)
+    room = max(0.0, 0.5 - radius * (1 - 0.2 * difficulty))
+    light, dark = _colour(dice, LIGHTS), _colour(dice, DARKS)
+    paper, ink = (light, dark) if dice.random() < 0.5 else (dark, light)
+    return Thing(
+        shape=kind.shape,
+        texture=kind.texture,
+        x=0.5 + _between(dice, -room, room),
+        y=0.5 + _between(dice, -room, room),
+        radius=radius,
+        angle=_between(dice, 0, math.tau),
+        paper=_faded(paper, backdrop, difficulty),
+        ink=_faded(mix(ink, paper, 0.45 * difficulty), backdrop, difficulty),
+        period=radius * _between(dice, 0.4, 0.56),
+        texture_angle=_between(dice, 0, math.tau),
+        phase=(dice.random(), dice.random()),
+    )
+
+
+def _bystander(dice: random.Random, difficulty: float, backdrop: Backdrop) -> Thing:
+    radius = _between(dice, 0.05, 0.08 + 0.08 * difficulty)
+    paper, ink = _colour(dice, LIGHTS + DARKS), _colour(dice, LIGHTS + DARKS)
+    return Thing(
+        shape=_pick(dice, BYSTANDERS),
+        texture=_pick(dice, TEXTURES),
+        x=dice.random(),
+        y=dice.random(),
+        radius=radius,
+        angle=_between(dice, 0, math.tau),
+        paper=_faded(paper, backdrop, difficulty),
+        ink=_faded(ink, backdrop, difficulty),
+        period=_between(dice, 0.05, 0.12),
+        texture_angle=_between(dice, 0, math.tau),
+    )
+
+
+def _strip(dice: random.Random, subject: Thing, difficulty: float, backdrop: Backdrop) -> Thing:
+    """A long thin thing that lies across the subject."""
+    colour = _faded(_colour(dice, LIGHTS + DARKS), backdrop, difficulty)
+    reach = 0.6 * subject.radius
+    return Thing(
+        shape="strip",
+        texture="plain",
+        x=subject.x + _between(dice, -reach, reach),
+        y=subject.y + _between(dice, -reach, reach),
+        radius=_between(dice, 0.3, 0.6),
+        angle=_between(dice, 0, math.tau),
+        paper=colour,
+        ink=colour,
+        period=0.1,
+        texture_angle=0.0,
+    )
+
+
+def _faded(colour: Colour, backdrop: Backdrop, difficulty: float) -> Colour:
+    return mix(colour, mix(backdrop.low, backdrop.high, 0.5), 0.35 * difficulty)
+
+
+def _between(dice: random.Random, low: float, high: float) -> float:
+    return low + (high - low) * dice.random()
+
+
+def _pick(dice: random.Random, options: tuple[str, ...]) -> str:
+    return options[int(dice.random() * len(options))]
+
+
+def _colour(dice: random.Random, options: tuple[str, ...]) -> Colour:
+    text = _pick(dice, options)
+    return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
+
+
+def mix(a: Colour, b: Colour, share: float) -> Colour:
+    """a with a share of b in it."""
+    return tuple(round(u + (v - u) * share) for u, v in zip(a, b, strict=True))
+
+
+# ---- from a scene to a picture
+
+
+def paint(scene: Scene, side: int = NATIVE) -> Image.Image:
+    """The scene as an RGB picture of side × side."""
+    canvas = _paint_backdrop(scene.backdrop, side)
+    for thing in scene.things:
+        _paint_thing(canvas, thing)
+    return _grained(canvas, scene)
+
+
+def outline(thing: Thing, side: int, part: str = "whole") -> tuple[Image.Image, tuple[int, int]]:
+    """The silhouette of a thing in a picture of `side`: a mask (L, smooth edges) and where its top left corner goes.
+
+    part   "whole", or "inside" without the rim
+    """
+    left, top = math.floor((thing.x - thing.radius) * side), math.floor((thing.y - thing.radius) * side)
+    patch = math.ceil(2 * thing.radius * side) + 1
+    master = _master(thing.shape, part, patch)
+    scale = master.width / (2 * thing.radius * side)
+    centre = (thing.x * side - left, thing.y * side - top)
+    return _turned(master, patch, scale, thing.angle, centre), (left, top)
+
+
+def _paint_backdrop(backdrop: Backdrop, side: int) -> Image.Image:
+    ramp = Image.linear_gradient("L")
+    shade = _turned(ramp, side, ramp.width / (1.5 * side), backdrop.angle, (side / 2, side / 2))
+    canvas = Image.composite(Image.new("RGB", (side, side), backdrop.high), Image.new("RGB", (side, side), backdrop.low), shade)
+    if backdrop.texture != "plain" and backdrop.strength:
+        pattern = _texture(backdrop.texture, side, backdrop.period * side, backdrop.angle)
+        canvas.paste(backdrop.ink, (0, 0), pattern.point(_scaled(backdrop.strength)))
+    return canvas
+
+
+def _paint_thing(canvas: Image.Image, thing: Thing) -> None:
+    whole, corner = outline(thing, canvas.width)
+    inside, _ = outline(thing, canvas.width, "inside")
+    drop = max(1, round(0.012 * canvas.width))
+    canvas.paste((20, 22, 30), (corner[0] + drop, corner[1] + drop), whole.point(_scaled(0.16)))
+    rim = min(thing.ink, thing.paper, key=sum)
+    canvas.paste(rim, corner, whole)
+    patch = Image.new("RGB", whole.size, thing.paper)
+    if thing.texture != "plain":
+        period = thing.period * canvas.width
+        patch.paste(thing.ink, (0, 0), _texture(thing.texture, whole.width, period, thing.texture_angle, thing.phase))
+    canvas.paste(patch, corner, inside)
+
+
+def _scaled(share: float) -> list[int]:
+    """The table by which a mask covers only a share."""
+    return [round(share * value) for value in range(256)]
+
+
+def _grained(canvas: Image.Image, scene: Scene) -> Image.Image:
+    grain = Image.frombytes("L", canvas.size, random.Random(scene.noise_seed).randbytes(canvas.width * canvas.height))
+    around_128 = grain.point([round(128 + (value - 127.5) / 255 * scene.noise) for value in range(256)])
+    return ImageChops.add(canvas, Image.merge("RGB", (around_128,) * 3), 1, -128)
+
+
+def _texture(name: str, patch: int, period: float, angle: float, phase: Point = (0, 0)) -> Image.Image:
+    tile = _tile(name)
+    scale = TILE_PERIOD / period
+    half = patch / 2
+    middle = (half + phase[0] * period, half + phase[1] * period)
+    return _turned(tile, patch, scale, angle, middle)
+
+
+def _turned(master: Image.Image, patch: int, scale: float, angle: float, centre: Point) -> Image.Image:
+    """A patch × patch view of a master whose middle lies at `centre`, turned; `scale` is master pixels for one of the patch."""
+    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    x, y = centre
+    half = master.width / 2
+    affine = (cos, sin, half - cos * x - sin * y, -sin, cos, half + sin * x - cos * y)
+    return master.transform((patch, patch), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
+
+
+# ---- masters: each shape and texture drawn once, large and smooth
+
+MASTER, SMOOTH = 256, 4
+TILE, TILE_PERIOD = 768, 20
+
+
+def _master(shape: str, part: str, patch: int) -> Image.Image:
+    """The master that is a little larger than the patch, so that reducing it leaves no stairs."""
+    return _silhouette(shape, part, next((side for side in (64, 128) if side >= patch), MASTER))
+
+
+@lru_cache(maxsize=64)
+def _silhouette(shape: str, part: str, side: int) -> Image.Image:
+    """A shape in the circle that touches the sides of an L picture: 255 inside, 0 outside."""
+    if side < MASTER:
+        return _silhouette(shape, part, MASTER).resize((side, side), Image.Resampling.BOX)
+    if part == "inside":
+        thinner = _silhouette(shape, "whole", MASTER)
+        for _ in range(2):
+            thinner = thinner.filter(ImageFilter.MinFilter(5))
+        return thinner
+    big = Image.new("L", (MASTER * SMOOTH,) * 2)
+    draw = ImageDraw.Draw(big)
+    for value, points in SHAPES[shape]():
+        draw.polygon([((x + 1) * big.width / 2, (y + 1) * big.width / 2) for x, y in points], fill=value)
+    return big.resize((MASTER, MASTER), Image.Resampling.BOX)
+
+
+@lru_cache(maxsize=16)
+def _tile(name: str) -> Image.Image:
+    """A texture as an L picture: 255 where there is ink."""
+    big = Image.new("L", (TILE * 2,) * 2)
+    PATTERNS[name](ImageDraw.Draw(big), TILE_PERIOD * 2, TILE * 2)
+    return big.resize((TILE, TILE), Image.Resampling.BOX)
+
+
+Outline = list[tuple[int, list[Point]]]
+
+
+def _circle(radius: float, x: float = 0, y: float = 0, squeeze: float = 1, n: int = 90) -> list[Point]:
+    return [
+        (x + radius * math.cos(math.tau * i / n), y + squeeze * radius * math.sin(math.tau * i / n)) for i in range(n)
+    ]
+
+
+def _corners(*radii: float, turn: float = 0) -> list[Point]:
+    n = len(radii)
+    return [(r * math.sin(math.tau * i / n + turn), -r * math.cos(math.tau * i / n + turn)) for i, r in enumerate(radii)]
+
+
+def _star() -> Outline:
+    return [(255, _corners(*(0.98, 0.47) * 5))]
+
+
+def _heart() -> Outline:
+    turns = [math.tau * i / 120 for i in range(120)]
+    curve = [
+        (16 * math.sin(t) ** 3, -(13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t)))
+        for t in turns
+    ]
+    return [(255, [(x / 17.6, (y - 1.5) / 17.6) for x, y in curve])]
+
+
+def _ring() -> Outline:
+    return [(255, _circle(0.95)), (0, _circle(0.42))]
+
+
+def _fish() -> Outline:
+    tail = [(0.28, 0), (0.9, -0.42), (0.76, 0), (0.9, 0.42)]
+    fin = [(-0.35, -0.4), (0.12, -0.78), (0.3, -0.2)]
+    return [(255, _circle(0.72, x=-0.24, squeeze=0.68)), (255, tail), (255, fin)]
+
+
+def _leaf() -> Outline:
+    steps = [i / 40 for i in range(-40, 41)]
+    right = [(0.56 * math.cos(math.pi / 2 * y) ** 0.9, 0.86 * y - 0.12) for y in steps]
+    stalk = [(-0.05, 0.6), (0.05, 0.6), (0.05, 0.99), (-0.05, 0.99)]
+    return [(255, right + [(-x, y) for x, y in reversed(right)]), (255, stalk)]
+
+
+def _strip_shape() -> Outline:
+    return [(255, [(-0.99, -0.09), (0.99, -0.09), (0.99, 0.09), (-0.99, 0.09)])]
+
+
+SHAPES: dict[str, Callable[[], Outline]] = {
+    "star": _star,
+    "heart": _heart,
+    "ring": _ring,
+    "fish": _fish,
+    "leaf": _leaf,
+    "disc": lambda: [(255, _circle(0.9))],
+    "square": lambda: [(255, _corners(0.98, 0.98, 0.98, 0.98))],
+    "triangle": lambda: [(255, _corners(0.98, 0.98, 0.98))],
+    "strip": _strip_shape,
+}
+
+
+def _stripes(draw: ImageDraw.ImageDraw, period: int, side: int) -> None:
+    for x in range(0, side, period):
+        draw.rectangle((x, 0, x + period // 2 - 1, side), fill=255)
+
+
+def _dots(draw: ImageDraw.ImageDraw, period: int, side: int) -> None:
+    radius = 0.31 * period
+    for row, y in enumerate(range(0, side + period, period)):
+        for x in range(0, side + period, period):
+            middle = x + row % 2 * period / 2
+            draw.ellipse((middle - radius, y - radius, middle + radius, y + radius), fill=255)
+
+
+def _checks(draw: ImageDraw.ImageDraw, period: int, side: int) -> None:
+    cell = round(0.62 * period)
+    for row, y in enumerate(range(0, side, cell)):
+        for x in range(row % 2 * cell, side, 2 * cell):
+            draw.rectangle((x, y, x + cell - 1, y + cell - 1), fill=255)
+
+
+def _zigzags(draw: ImageDraw.ImageDraw, period: int, side: int) -> None:
+    half = round(0.6 * period)
+    for y in range(-period, side + period, period):
+        points = [(x, y + (i % 2) * 0.7 * period) for i, x in enumerate(range(0, side + half, half))]
+        draw.line(points, fill=255, width=round(0.36 * period), joint="curve")
+
+
+PATTERNS: dict[str, Callable[[ImageDraw.ImageDraw, int, int], None]] = {
+    "striped": _stripes,
+    "dotted": _dots,
+    "checked": _checks,
+    "zigzag": _zigzags,
+}
+
+
+# ---- the set
+
+
+def drawn_set(*, size: int, n_in: int = 3, data_size: str = "small", difficulty: float = 0.3, seed: int = 0) -> DataSet:
+    """The built-in set; every class is as frequent as every other. Nothing is drawn before it is asked for."""
+
+    def split(part: str, n: int) -> Split:
+        items = [(i % len(KINDS), f"{seed}/{part}/{i}") for i in range(n)]
+        return Split(items, [label for label, _ in items], read, (n_in, size, size))
+
+    def read(item: tuple[int, str]) -> np.ndarray:
+        label, scene_seed = item
+        picture = paint(describe(KINDS[label], scene_seed, difficulty))
+        if size != NATIVE:
+            picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+        return to_array(picture, n_in)
+
+    n_train, n_valid = SIZES[data_size]
+    names = tuple(kind.name for kind in KINDS)
+    return DataSet("shapes", names, split("train", n_train), split("valid", n_valid))
+
+
+def to_array(picture: Image.Image, n_in: int) -> np.ndarray:
+    """A picture as uint8 (C, H, W): grey for one channel, else RGB."""
+    array = np.array(picture.convert("L" if n_in == 1 else "RGB"))
+    return array[None] if n_in == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))

@@ -1,0 +1,122 @@
+"""One run in one process: `python -m explorer.jobs.worker STORE RUN_ID` iterates `fit` and writes each event down.
+
+The queue starts it, and it dies with the queue's process. torch is imported only when `fit` is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from importlib import import_module, metadata
+from pathlib import Path
+
+from explorer.jobs.process import birth_mark, die_with
+from explorer.jobs.record import spec_from_dict, train_from_dict
+from explorer.jobs.store import RunRecord, Store
+from explorer.train.events import ENDINGS, Failed
+
+FIT = "explorer.train.learner:fit"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class StopFlag:
+    """Called between batches: has somebody asked this run to stop? Asks the store at most every `every` seconds."""
+
+    def __init__(self, store: Store, run_id: str, every: float = 0.1):
+        self._store, self._run_id, self._every = store, run_id, every
+        self._asked, self._stop = 0.0, False
+
+    def __call__(self) -> bool:
+        now = time.monotonic()
+        if not self._stop and now - self._asked >= self._every:
+            self._stop, self._asked = self._store.stop_requested(self._run_id), now
+        return self._stop
+
+
+def work(store: Store, record: RunRecord, fit: str = FIT) -> None:
+    """Run `fit` to its end and write all that it tells; whatever it raises becomes a Failed event."""
+    try:
+        events = find(fit)(
+            spec_from_dict(record.family, record.spec),
+            train_from_dict(record.train),
+            stop=StopFlag(store, record.id),
+            weights_out=store.folder(record.id),
+        )
+        for event in events:
+            if not store.append(record.id, event) or isinstance(event, ENDINGS):
+                return
+        reason = "Training came to its end without saying whether it succeeded."
+    except Exception as error:
+        traceback.print_exc()
+        reason = reason_of(error)
+    store.append(record.id, Failed(reason, store.last_epoch(record.id)))
+
+
+def find(name: str) -> Callable:
+    """The function that "package.module:function" names."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(module), function)
+
+
+def reason_of(error: Exception) -> str:
+    """One sentence for a person: an error that teaches speaks for itself, others are named."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return "Memory ran out while training: try a smaller batch or image size."
+    if isinstance(error, ValueError) and text:
+        return text
+    return f"Training broke off with {type(error).__name__}: {text[:500] or 'it left no word'}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a run's numbers may depend on."""
+    packages = {name: installed(name) for name in ("torch", "torchvision")}
+    return {"python": platform.python_version(), **packages, "app": app_version()}
+
+
+def installed(package: str) -> str:
+    """The version of an installed package, "" where it is not installed; does not import it."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def app_version() -> str:
+    """The version that pyproject.toml gives, "" where that file did not come along."""
+    try:
+        found = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    except OSError:
+        return ""
+    return found.group(1) if found else ""
+
+
+def main(args: list[str] | None = None) -> int:
+    """The command line; returns the exit code, 0 for every run that ended with an event of its own."""
+    parser = argparse.ArgumentParser(prog="python -m explorer.jobs.worker", description=__doc__)
+    parser.add_argument("store", type=Path, help="the file of runs")
+    parser.add_argument("run", help="the id of a run that the queue has taken from the line")
+    parser.add_argument("--parent", type=int, help="the process to end with")
+    parser.add_argument("--fit", default=FIT, help="package.module:function that trains (default: %(default)s)")
+    given = parser.parse_args(args)
+    if given.parent is not None:
+        die_with(given.parent)
+    store = Store(given.store)
+    record = store.run(given.run)
+    if record is None or record.state != "running":
+        print("No such run waits for a worker.", file=sys.stderr)
+        return 2
+    store.check_in(record.id, os.getpid(), birth_mark(os.getpid()), versions())
+    work(store, record, given.fit)
+    store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""A spec as a URL query and as JSON, both ways, from one table of fields.
+
+Encoding writes only what differs from the defaults. Decoding never raises: what it does not know or cannot use falls
+back to the default and is told in `Decoded.problems`, one sentence each. A query may come from anyone, so it names no
+file of the server: paths of weights and folders travel in JSON only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from urllib.parse import parse_qsl, urlencode
+
+from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+
+PATH_MARKS = ("/", "\\", ":")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a link: its key, the dotted place of its value ("train." first for a TrainSpec), text both ways."""
+
+    key: str
+    place: str
+    read: Callable[[str], object]
+    write: Callable[[object], str]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a link means: two specs, and a sentence for every part of it that was dropped."""
+
+    spec: ClassifierSpec
+    train: TrainSpec
+    problems: tuple[str, ...]
+
+
+def _read_bool(text: str) -> bool:
+    words = {"1": True, "true": True, "0": False, "false": False}
+    return words[text.lower()]
+
+
+def _read_cut(text: str) -> int | str:
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _read_pool(text: str) -> str | None:
+    return None if text == "none" else text
+
+
+def _read_widths(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",") if part)
+
+
+def _read_rates(text: str) -> tuple[float, ...]:
+    return tuple(float(part) for part in text.split(",") if part)
+
+
+def _read_numbers(text: str) -> float | tuple[float, ...]:
+    return _read_rates(text) if "," in text else float(text)
+
+
+def _read_frozen(text: str) -> bool | int:
+    return {"true": True, "false": False}[text] if text.isalpha() else int(text)
+
+
+def _read_public(text: str) -> str:
+    if any(mark in text for mark in PATH_MARKS):
+        raise ValueError("a link does not name files of the server")
+    return text
+
+
+def _write_weights(value) -> str:
+    return value or "random"
+
+
+def _write_number(value) -> str:
+    return repr(float(value)) if isinstance(value, float) else str(value)
+
+
+def _write_list(value) -> str:
+    if isinstance(value, tuple):
+        return ",".join(_write_number(part) for part in value) + ("," if len(value) == 1 else "")
+    return _write_number(value)
+
+
+def _write_bool(value) -> str:
+    return "1" if value else "0"
+
+
+def _write_pool(value) -> str:
+    return value or "none"
+
+
+def _write_frozen(value) -> str:
+    return str(value).lower()
+
+
+FIELDS = (
+    Field("arch", "body.arch", str, str),
+    Field("weights", "body.weights", _read_public, _write_weights),
+    Field("cut", "body.cut", _read_cut, str),
+    Field("size", "body.size", int, str),
+    Field("n_in", "body.n_in", int, str),
+    Field("pool", "head.pool", _read_pool, _write_pool),
+    Field("widths", "head.lin_ftrs", _read_widths, _write_list),
+    Field("ps", "head.ps", _read_numbers, _write_list),
+    Field("first_bn", "head.first_bn", _read_bool, _write_bool),
+    Field("bn_final", "head.bn_final", _read_bool, _write_bool),
+    Field("lin_first", "head.lin_first", _read_bool, _write_bool),
+    Field("y_range", "head.y_range", _read_rates, _write_list),
+    Field("n_out", "n_out", int, str),
+    Field("data", "train.data", _read_public, str),
+    Field("data_size", "train.data_size", str, str),
+    Field("difficulty", "train.difficulty", float, _write_number),
+    Field("valid_pct", "train.valid_pct", float, _write_number),
+    Field("epochs", "train.epochs", int, str),
+    Field("lr", "train.lr", float, _write_number),
+    Field("lrs", "train.lrs", _read_rates, _write_list),
+    Field("batch_size", "train.batch_size", int, str),
+    Field("frozen", "train.frozen", _read_frozen, _write_frozen),
+    Field("train_bn", "train.train_bn", _read_bool, _write_bool),
+    Field("schedule", "train.schedule", str, str),
+    Field("freeze_epochs", "train.freeze_epochs", int, str),
+    Field("wd", "train.wd", float, _write_number),
+    Field("augment", "train.augment", str, str),
+    Field("seed", "train.seed", int, str),
+)
+BY_KEY = {field.key: field for field in FIELDS}
+
+
+def encode(spec: ClassifierSpec, train: TrainSpec) -> str:
+    """A URL query that says how these differ from the defaults; "" for the defaults. Paths are left out."""
+    return urlencode(
+        [(f.key, f.write(value)) for f, value in _differing(spec, train) if _is_public(f, value)], safe=","
+    )
+
+
+def decode(query: str | Mapping[str, str], known: Mapping[str, Collection[str]] | None = None) -> Decoded:
+    """Read a URL query. `known` lists valid values by key ({"arch": …}), which this module cannot know itself."""
+    pairs = parse_qsl(query.lstrip("?"), keep_blank_values=True) if isinstance(query, str) else list(query.items())
+    pairs.sort(key=lambda pair: list(BY_KEY).index(pair[0]) if pair[0] in BY_KEY else 0)  # widths before ps
+
+    def apply(decoded: Decoded, pair: tuple[str, str]) -> Decoded:
+        key, text = pair
+        if key not in BY_KEY:
+            return decoded
+        if known and key in known and text not in known[key]:
+            return _dropped(
+                decoded, f"The link asks for {key} “{text[:60]}”, which is not known here; the default stands."
+            )
+        try:
+            return _with(decoded, BY_KEY[key].place, BY_KEY[key].read(text))
+        except SpecError as error:
+            return _dropped(decoded, f"The link's {key} was left out. {error}")
+        except (ValueError, KeyError, IndexError, OverflowError):
+            return _dropped(decoded, f"The link's {key} “{text[:60]}” cannot be read; the default stands.")
+
+    return reduce(apply, pairs, Decoded(ClassifierSpec(), TrainSpec(), ()))
+
+
+def to_json(spec: ClassifierSpec, train: TrainSpec) -> str:
+    """Both specs as one flat JSON object that holds what differs from the defaults, paths included."""
+    return json.dumps({f.key: value for f, value in _differing(spec, train)})
+
+
+def from_json(text: str) -> Decoded:
+    """The inverse of `to_json`; like `decode` it never raises."""
+    try:
+        data = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        data = None
+    if not isinstance(data, dict):
+        return Decoded(ClassifierSpec(), TrainSpec(), ("This is no description of a model; the defaults stand.",))
+
+    def apply(decoded: Decoded, field: Field) -> Decoded:
+        if field.key not in data:
+            return decoded
+        try:
+            return _with(decoded, field.place, data[field.key])
+        except SpecError as error:
+            return _dropped(decoded, f"{field.key} was left out. {error}")
+        except TypeError:
+            return _dropped(decoded, f"{field.key} cannot be read; the default stands.")
+
+    return reduce(apply, FIELDS, Decoded(ClassifierSpec(), TrainSpec(), ()))
+
+
+def put(spec, place: str, value):
+    """A copy of a spec with one field changed, named as in "head.ps"; SpecError where the value cannot be meant."""
+    outer, _, inner = place.partition(".")
+    return replace(spec, **{outer: put(getattr(spec, outer), inner, value) if inner else value})
+
+
+def get(spec, place: str):
+    """The value of a field named as in "head.ps"."""
+    return reduce(getattr, place.split("."), spec)
+
+
+def _with(decoded: Decoded, place: str, value) -> Decoded:
+    if place.startswith("train."):
+        return replace(decoded, train=put(decoded.train, place.removeprefix("train."), value))
+    return replace(decoded, spec=put(decoded.spec, place, value))
+
+
+def _dropped(decoded: Decoded, problem: str) -> Decoded:
+    return replace(decoded, problems=(*decoded.problems, problem))
+
+
+def _differing(spec: ClassifierSpec, train: TrainSpec) -> Iterable[tuple[Field, object]]:
+    default_spec, default_train = ClassifierSpec(), TrainSpec()
+    for field in FIELDS:
+        place = field.place.removeprefix("train.")
+        now, default = (train, default_train) if place != field.place else (spec, default_spec)
+        value = get(now, place)
+        if value != get(default, place) or type(value) is not type(get(default, place)):
+            yield field, value
+
+
+def _is_public(field: Field, value: object) -> bool:
+    return field.read is not _read_public or value is None or not any(mark in str(value) for mark in PATH_MARKS)

@@ -1,0 +1,296 @@
+"""Bodies: a torchvision classifier without its ImageNet end, cut where one likes.
+
+A body is an `nn.Sequential` of the architecture's own children, numbered "0", "1", … as fastai numbers them, so
+that weight files fit both ways (fastai facts A and K). Where it is cut is said by a count of children (-2, 8) or by
+the name of a module ("layer3", "layer3.2", "features.12").
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Union
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from explorer.models.weights import adapt_kernel, load_weights
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Arch:
+    """What transfer learning must know of an architecture (fastai facts A.1).
+
+    name    torchvision's name of it
+    family  the name its pictures and rules share with its relatives
+    cut     how many children to keep, as a Python slice end
+    split   names of the modules that begin a new parameter group
+    mean, std  of the pictures it was trained on, one value a channel
+    """
+
+    name: str
+    family: str
+    cut: int
+    split: tuple[str, ...]
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+
+
+ARCHS = (
+    Arch("resnet18", "resnet", cut=-2, split=("layer3",)),
+    Arch("resnet34", "resnet", cut=-2, split=("layer3",)),
+    Arch("resnet50", "resnet", cut=-2, split=("layer3",)),
+    Arch("resnet101", "resnet", cut=-2, split=("layer3",)),
+    Arch("resnet152", "resnet", cut=-2, split=("layer3",)),
+    Arch("squeezenet1_0", "squeezenet", cut=-1, split=("features.5",)),
+    Arch("squeezenet1_1", "squeezenet", cut=-1, split=("features.5",)),
+    Arch("densenet121", "densenet", cut=-1, split=("features.transition2",)),
+    Arch("densenet161", "densenet", cut=-1, split=("features.transition2",)),
+    Arch("densenet169", "densenet", cut=-1, split=("features.transition2",)),
+    Arch("densenet201", "densenet", cut=-1, split=("features.transition2",)),
+    Arch("vgg11_bn", "vgg", cut=-2, split=("features.22",)),
+    Arch("vgg13_bn", "vgg", cut=-2, split=("features.22",)),
+    Arch("vgg16_bn", "vgg", cut=-2, split=("features.22",)),
+    Arch("vgg19_bn", "vgg", cut=-2, split=("features.22",)),
+    Arch("alexnet", "alexnet", cut=-2, split=("features.6",)),
+)
+
+Architecture = Union[str, Callable[..., nn.Module], nn.Module]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A place to cut.
+
+    name       the last module kept ("layer3", "layer3.2", "features.12")
+    index      children kept, as fastai counts; None inside a child
+    out_shape  (channels, height, width) there, for a 224×224 picture
+    share      of the original network's parameters that stay, 0 to 1
+    """
+
+    name: str
+    index: int | None
+    out_shape: tuple[int, ...]
+    share: float
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A network taken apart at a cut.
+
+    body             the children that stay
+    names            the architecture's own names of those children
+    dropped          what falls away: (name, class, parameters)
+    dropped_tensors  names of the original's tensors that fall away
+    """
+
+    body: nn.Sequential
+    names: tuple[str, ...]
+    dropped: tuple[tuple[str, str, int], ...]
+    dropped_tensors: frozenset[str]
+
+
+def list_archs() -> tuple[str, ...]:
+    """Names of all architectures, families together, small to large."""
+    return tuple(arch.name for arch in ARCHS)
+
+
+def get_arch(name: str) -> Arch:
+    """The registry's entry; ValueError with the nearest names for one that is not there."""
+    for arch in ARCHS:
+        if arch.name == name:
+            return arch
+    near = difflib.get_close_matches(str(name), list_archs(), n=3, cutoff=0.4) or list_archs()
+    raise ValueError(f"There is no architecture {name!r}: choose {' or '.join(near)}.")
+
+
+def legal_cuts(arch: Architecture) -> tuple[Cut, ...]:
+    """Every place to cut, from the input on; the last is the architecture's own cut.
+
+    A place lies behind each direct child of the features and behind each element of a plain `nn.Sequential` in it.
+    Blocks with a class of their own stay whole, and the last element of a container goes by the container's name.
+    Shapes are found on the meta device.
+    """
+    name = _registered_name(arch)
+    return _measure_places(_on_meta(arch)) if name is None else _legal_cuts(name)
+
+
+def resolve_cut(arch: Architecture, cut: int | str | None = None) -> Cut:
+    """The place that `cut` means: None is the architecture's own, a number counts children, a name is a module's.
+
+    Raises ValueError for a cut that keeps no child, lies behind the features, or names no place.
+    """
+    name = _place(_on_meta(arch), cut, _title(arch))
+    return next(place for place in legal_cuts(arch) if place.name == name)
+
+
+def create_body(
+    arch: Architecture, *, cut: int | str | None = None, weights: str | Path | None = None, n_in: int = 3
+) -> nn.Sequential:
+    """The children of `arch` up to the cut: (B, n_in, H, W) -> (B, C, h, w).
+
+    arch     a name, a torchvision builder (resnet34), or an instance, which keeps the weights it has
+    weights  None or "random", "imagenet", or a file
+    n_in     input channels; a pretrained first kernel is adapted (fastai facts A.5)
+
+    Raises ValueError for what cannot be built or a file that does not fit, and `weights.WeightsUnavailable` where
+    ImageNet weights cannot be had.
+    """
+    parts = take_apart(build_original(arch), cut, _title(arch))
+    adapt_input(parts.body, n_in, pretrained=isinstance(arch, nn.Module))
+    if weights not in (None, "random"):
+        load_weights(nn.Sequential(parts.body), weights, _title(arch), parts.names, parts.dropped_tensors)
+    return parts.body
+
+
+def build_original(arch: Architecture) -> nn.Module:
+    """The whole network with random weights; an instance is handed back as it is."""
+    if isinstance(arch, nn.Module):
+        return arch
+    name = _registered_name(arch)
+    if name is not None:
+        return torchvision.models.get_model(name, weights=None)
+    model = arch()
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"An architecture is a name, a function that builds a module, or a module, not {arch!r}.")
+    return model
+
+
+def take_apart(original: nn.Module, cut: int | str | None = None, title: str = "") -> Parts:
+    """Body and remainder of a network; the modules are the original's own, not copies.
+
+    Raises ValueError as `resolve_cut`; `title` is what its sentence calls the network.
+    """
+    first, *inside = _place(original, cut, title or type(original).__name__).split(".")
+    names = [name for name, _ in original.named_children()]
+    children = list(original.children())
+    end = names.index(first) + 1
+    last, dropped = _truncate(children[end - 1], inside, first)
+    body = nn.Sequential(*children[: end - 1], last)
+    dropped += [_describe(name, child) for name, child in zip(names[end:], children[end:])]
+    kept = {f"{names[int(i)]}.{rest}" for i, rest in (key.split(".", 1) for key in body.state_dict())}
+    gone = frozenset(original.state_dict()) - kept
+    return Parts(body, tuple(names[:end]), tuple(dropped), gone)
+
+
+def child_names(arch: Architecture, cut: int | str | None = None) -> tuple[str, ...]:
+    """The architecture's own names of the body's children: body child "4" of a resnet is "layer1"."""
+    return take_apart(_on_meta(arch), cut, _title(arch)).names
+
+
+def dropped_parts(arch: Architecture, cut: int | str | None = None) -> tuple[tuple[str, str, int], ...]:
+    """What the cut throws away, in order: (name, class, parameters), as ("fc", "Linear", 513000)."""
+    return take_apart(_on_meta(arch), cut, _title(arch)).dropped
+
+
+def count_features(body: nn.Module, n_in: int = 3) -> int:
+    """Channels that come out of a body, found with a blank picture: 32 px, and double while that is too small.
+
+    Raises ValueError for a body that runs at no size up to 2048 px.
+    """
+    device = next((p.device for p in body.parameters()), torch.device("cpu"))
+    learning = [module for module in body.modules() if module.training]
+    body.eval()
+    try:
+        for size in (32, 64, 128, 256, 512, 1024, 2048):
+            try:
+                with torch.no_grad():
+                    return body(torch.zeros(1, n_in, size, size, device=device)).shape[1]
+            except (RuntimeError, ValueError, TypeError) as error:
+                reason = str(error).strip().splitlines()[0]
+    finally:
+        for module in learning:
+            module.training = True
+    raise ValueError(f"The body does not run on {n_in} channels at any size from 32 to 2048 pixels: {reason}.")
+
+
+def adapt_input(body: nn.Module, n_in: int, *, pretrained: bool) -> None:
+    """Give the first convolution `n_in` input channels, in place; nothing happens for 3 (fastai facts A.5).
+
+    A pretrained kernel is adapted by `weights.adapt_kernel`; its bias, like an untrained layer, starts anew.
+    Raises ValueError where the first layer is no convolution over 3 channels.
+    """
+    if n_in < 1:
+        raise ValueError(f"A picture has at least one channel, not {n_in}: choose 1 for grey or 3 for colour.")
+    name = next(iter(body.named_parameters()))[0].rpartition(".")[0]
+    old = body.get_submodule(name)
+    if n_in == getattr(old, "in_channels", None):
+        return
+    if not isinstance(old, nn.Conv2d) or old.in_channels != 3:
+        raise ValueError(
+            f"Only a convolution over 3 channels can be adapted to {n_in}, but the first layer {name!r} is {old}."
+        )
+    new = nn.Conv2d(
+        n_in, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation, old.groups,
+        bias=old.bias is not None, padding_mode=old.padding_mode,
+    )  # fmt: skip
+    if pretrained:
+        with torch.no_grad():
+            new.weight.copy_(adapt_kernel(old.weight, n_in))
+    body.set_submodule(name, new)
+
+
+def _registered_name(arch: Architecture) -> str | None:
+    """The name under which the registry has it, None for builders and instances it does not know."""
+    if isinstance(arch, str):
+        return get_arch(arch).name
+    if isinstance(arch, nn.Module):
+        return None
+    if not callable(arch):
+        raise ValueError(f"An architecture is a name, a function that builds a module, or a module, not {arch!r}.")
+    name = getattr(arch, "__name__", "")
+    return name if name in list_archs() else None
+
+
+def _title(arch: Architecture) -> str:
+    """What a sentence calls it."""
+    if isinstance(arch, str):
+        return arch
+    return type(arch).__name__ if isinstance(arch, nn.Module) else getattr(arch, "__name__", repr(arch))
+
+
+def _on_meta(arch: Architecture) -> nn.Module:
+    """The whole network on the meta device, to be looked at and not changed."""
+    name = _registered_name(arch)
+    if name is not None:
+        return _original_on_meta(name)
+    with torch.device("meta"):
+        return copy.deepcopy(arch).to("meta") if isinstance(arch, nn.Module) else build_original(arch)
+
+
+@lru_cache(maxsize=None)
+def _original_on_meta(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return build_original(name)
+
+
+@lru_cache(maxsize=None)
+def _legal_cuts(name: str) -> tuple[Cut, ...]:
+    return _measure_places(_original_on_meta(name))
+
+
+def _place(original: nn.Module, cut: int | str | None, title: str) -> str:
+    """The name of the place that `cut` means; ValueError as `resolve_cut`."""
+    names = [name for name, _ in original.named_children()]
+    own = _own_cut(original, title) if cut is None or isinstance(cut, int) else None
+    if cut is None:
+        return names[own - 1]
+    if isinstance(cut, bool) or not isinstance(cut, (int, str)):
+        raise ValueError(f"The cut is a number of children or the name of a layer, not {cut!r}.")
+    if isinstance(cut, int):
+        return names[_count_kept(cut, names, own, title) - 1]
+    places = dict(_places(original, _features_end(original, title)))
+    name = _by_container(original, cut)
+    if name in places:
+        return name
+    near = difflib.get_close_matches(cut, places, n=3, cutoff=0.3) or list(places)[-3:]
+    raise ValueError(f"{title} cannot be cut at {cut!r}: choose {' or '.join(near)}.")

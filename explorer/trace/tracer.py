@@ -1,0 +1,271 @@
+"""`trace(spec)`: a model described from shapes alone, on the meta device, without one weight.
+
+The body's part is found once for its architecture, cut, size and channels; a change of the head runs the head alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+from torch import nn
+
+from explorer.models import bodies, heads
+from explorer.spec import ClassifierSpec, HeadSpec, SpecError
+from explorer.trace import cost
+from explorer.trace.explain import Need, need
+from explorer.trace.meta import Blank
+from explorer.trace.records import (
+    EARLY,
+    HEAD,
+    LATE,
+    MIXED,
+    Dropped,
+    Failure,
+    Fix,
+    Layer,
+    Shape,
+    Trace,
+    add_up,
+)
+from explorer.trace.watch import Call, Run, runs, watch
+
+LARGEST_SIZE = 2048
+
+
+@dataclass(frozen=True)
+class Part:
+    """The body's or the head's share of a trace."""
+
+    layers: tuple[Layer, ...]
+    out_shape: Shape | None
+    failure: Failure | None = None
+    dropped: tuple[Dropped, ...] = ()
+
+
+def trace(spec: ClassifierSpec) -> Trace:
+    """Every module of the model that `models.build.build_model(spec)` builds, under the name it has there.
+
+    Rows stand in the order of `named_modules(remove_duplicate=False)`: "0" is the body, "1" the head. A module that
+    is used twice has a row for each of its names. A model that cannot run gives all its rows, shapes up to the layer
+    that broke, and a `failure`.
+
+    Raises SpecError, which names the field, where nothing can be built: an unknown architecture, an impossible cut.
+    """
+    return _trace(spec.body.arch, spec.body.cut, spec.body.size, spec.body.n_in, spec.head, spec.n_out)
+
+
+@lru_cache(maxsize=1024)
+def _trace(arch: str, cut: int | str | None, size: int, n_in: int, head: HeadSpec, n_out: int) -> Trace:
+    body = trace_body(arch, cut, size, n_in)
+    features = body.out_shape[0] if body.out_shape else bodies.resolve_cut(arch, cut).out_shape[0]
+    top = trace_head(head, features, n_out, body.out_shape)
+    layers = body.layers + top.layers
+    return Trace(
+        layers=layers,
+        skips=(),
+        totals=add_up(layers),
+        failure=body.failure or top.failure,
+        in_shape=(n_in, size, size),
+        out_shape=top.out_shape,
+        dropped=body.dropped,
+    )
+
+
+@lru_cache(maxsize=64)
+def trace_body(arch: str, cut: int | str | None, size: int, n_in: int) -> Part:
+    """The body's rows; `out_shape` is None where the picture is too small for it."""
+    parts = blank_body(arch, cut, n_in)
+    run = watch(parts.body, (n_in, size, size))
+    names = {
+        qual: name_in_architecture(qual, parts.names) for qual, _ in parts.body.named_modules(remove_duplicate=False)
+    }
+    groups = body_groups(tuple(names.values()), split=bodies.get_arch(arch).split)
+    layers = rows("0", "body", parts.body, run, names, groups)
+    failure = None if run.broke is None else _body_failure(parts.body, run, names, (n_in, size, size))
+    dropped = tuple(Dropped(*part) for part in parts.dropped)
+    return Part(layers, run.out_shape, failure, dropped)
+
+
+@lru_cache(maxsize=512)
+def trace_head(head: HeadSpec, features: int, n_out: int, in_shape: Shape | None) -> Part:
+    """The head's rows; without shapes where `in_shape` is None, because the body came to no end."""
+    module = blank_head(head, features, n_out)
+    run = Run() if in_shape is None else watch(module, in_shape)
+    names = {qual: qual for qual, _ in module.named_modules(remove_duplicate=False)}
+    layers = rows("1", "head", module, run, names, dict.fromkeys(names.values(), HEAD))
+    failure = None if run.broke is None else _head_failure(module, run, head, in_shape)
+    return Part(layers, run.out_shape, failure)
+
+
+def blank_body(arch: str, cut: int | str | None, n_in: int) -> bodies.Parts:
+    """The body on the meta device, with its children's own names and what the cut drops."""
+    with Blank():
+        with blamed("body.arch"):
+            bodies.get_arch(arch)
+        original = bodies.build_original(arch)
+        with blamed("body.cut"):
+            parts = bodies.take_apart(original, cut, title=arch)
+        with blamed("body.n_in"):
+            bodies.adapt_input(parts.body, n_in, pretrained=False)
+    return parts
+
+
+def blank_head(head: HeadSpec, features: int, n_out: int) -> nn.Sequential:
+    """The head on the meta device, over a body of this many features."""
+    with Blank(), blamed("head"):
+        return heads.create_head(
+            features,
+            n_out,
+            lin_ftrs=head.lin_ftrs,
+            ps=head.ps,
+            pool=head.pool,
+            first_bn=head.first_bn,
+            bn_final=head.bn_final,
+            lin_first=head.lin_first,
+            y_range=head.y_range,
+        )
+
+
+@contextmanager
+def blamed(field: str) -> Iterator[None]:
+    """A ValueError from inside is raised as a SpecError of this field, its sentence unchanged."""
+    try:
+        yield
+    except SpecError:
+        raise
+    except ValueError as error:
+        raise SpecError(field, str(error)) from error
+
+
+def name_in_architecture(qual: str, children: tuple[str, ...]) -> str:
+    """The architecture's own dotted name of a body's module: "4.0.conv1" is "layer1.0.conv1"; the body itself is ""."""
+    child, dot, rest = qual.partition(".")
+    return children[int(child)] + dot + rest if child else ""
+
+
+def body_groups(names: tuple[str, ...], split: tuple[str, ...]) -> dict[str, str]:
+    """The parameter group of each module of a body, its names in order: late from the split on, mixed for a container
+    that holds both."""
+    containers = {name.rpartition(".")[0] for name in names if name}
+    groups, group = {}, EARLY
+    for name in names:
+        group = LATE if name in split else group
+        groups[name] = group
+    for container in containers:
+        inner = {
+            groups[name] for name in names if name not in containers and (name.startswith(f"{container}.") or not container)
+        }
+        groups[container] = inner.pop() if len(inner) == 1 else MIXED
+    return groups
+
+
+def rows(
+    root: str, title: str, module: nn.Module, run: Run, names: dict[str, str], groups: dict[str, str]
+) -> tuple[Layer, ...]:
+    """A row for each name in `module`, which is called `root` in the model and `title` by people.
+
+    Parameters are counted where they are first met; calls go to a module's names in order, the last name takes what
+    is left over. Of several calls a row shows the last one's shapes and the sum of the work.
+    """
+    counted: set[int] = set()
+    uses = {inner: list(calls) for inner, calls in run.calls.items()}
+    left: dict[nn.Module, int] = {}
+    for _, inner in module.named_modules(remove_duplicate=False):
+        left[inner] = left.get(inner, 0) + 1
+    layers = []
+    for qual, inner in module.named_modules(remove_duplicate=False):
+        left[inner] -= 1
+        waiting = uses.get(inner, [])
+        calls = waiting[:1] if left[inner] else waiting
+        uses[inner] = waiting[len(calls) :]
+        fresh = [p for p in inner.parameters(recurse=False) if id(p) not in counted]
+        counted.update(map(id, fresh))
+        name = names[qual]
+        layers.append(
+            _row(inner, calls, sum(p.numel() for p in fresh), _join(root, qual), _last(name) or title, groups[name])
+        )
+    return tuple(layers)
+
+
+def _row(module: nn.Module, calls: list[Call], params: int, qual: str, name: str, group: str) -> Layer:
+    container = any(True for _ in module.children())
+    done = [call for call in calls if call.out_shape is not None]
+    return Layer(
+        qual=qual,
+        name=name,
+        cls=type(module).__name__,
+        depth=qual.count("."),
+        in_shape=calls[-1].in_shape if calls else None,
+        out_shape=calls[-1].out_shape if calls else None,
+        params=params,
+        trainable=params,
+        macs=sum(cost.macs(module, call.in_shape, call.out_shape) for call in done),
+        activation_bytes=0 if container else sum(cost.activation_bytes(call.out_shape) for call in done),
+        group=group,
+        detail=cost.detail(module),
+        norm=cost.is_norm(module),
+        container=container,
+        code="" if container else cost.code(module),
+    )
+
+
+def _body_failure(body: nn.Sequential, run: Run, names: dict[str, str], in_shape: Shape) -> Failure:
+    module, got = run.broke, run.calls[run.broke][-1].in_shape
+    qual = next(qual for qual, inner in body.named_modules() if inner is module)
+    wanted = need(module, got) or Need("something else")
+    fix = _larger_picture(body, in_shape) if wanted.larger else None
+    reason = f"{_title(names[qual], module)} needs {wanted.words}, but gets {_shape(got)} from a picture of {_shape(in_shape)} px"
+    advice = f": set the size to {fix.value} px or more." if fix else ": choose another cut."
+    return Failure(
+        _join("0", qual), names[qual], type(module).__name__, wanted.words, _shape(got), reason + advice, fix
+    )
+
+
+def _larger_picture(body: nn.Sequential, in_shape: Shape) -> Fix | None:
+    """The smallest square picture the body can work on, by doubling and then halving the gap."""
+    channels, works = in_shape[0], 2 * in_shape[1]
+    fails = in_shape[1]
+    while not runs(body, (channels, works, works)):
+        fails, works = works, 2 * works
+        if works > 2 * LARGEST_SIZE:
+            return None
+    while works - fails > 1:
+        middle = (works + fails) // 2
+        if runs(body, (channels, middle, middle)):
+            works = middle
+        else:
+            fails = middle
+    return Fix(f"Set the size to {works} px", "body.size", works)
+
+
+def _head_failure(head: nn.Sequential, run: Run, spec: HeadSpec, in_shape: Shape) -> Failure:
+    module, got = run.broke, run.calls[run.broke][-1].in_shape
+    qual = next(qual for qual, inner in head.named_modules() if inner is module)
+    wanted = need(module, got) or Need("something else")
+    reason = f"{_title('head.' + qual, module)} needs {wanted.words}, but gets {_shape(got)}"
+    if spec.pool is None:
+        fix = Fix("Pool with concat", "head.pool", "concat")
+        advice = ", because nothing pools the body's map: choose a pooling."
+    else:
+        fix, advice = None, ": choose another cut."
+    return Failure(_join("1", qual), _join("head", qual), type(module).__name__, wanted.words, _shape(got), reason + advice, fix)
+
+
+def _title(name: str, module: nn.Module) -> str:
+    words = f"{type(module).__name__} {cost.detail(module)}".strip()
+    return f"{name} ({words})"
+
+
+def _shape(shape: Shape) -> str:
+    return "×".join(map(str, shape))
+
+
+def _join(root: str, qual: str) -> str:
+    return f"{root}.{qual}" if qual else root
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]

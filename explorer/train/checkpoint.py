@@ -1,0 +1,52 @@
+"""What is left of a run: weights and a description, each written whole or not at all; no pickled code."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import nn
+
+from explorer.spec import ClassifierSpec, TrainSpec
+
+WEIGHTS, DESCRIPTION = "last.safetensors", "spec.json"
+
+
+def save_weights(folder: Path, model: nn.Module, epoch: int) -> Path:
+    """Write the state_dict, under its own names, to folder/last.safetensors; its metadata holds the epoch (0: start)."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    return _replace(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"epoch": str(epoch)}))
+
+
+def save_description(
+    folder: Path,
+    spec: ClassifierSpec,
+    train_spec: TrainSpec,
+    classes: tuple[str, ...],
+    stats: tuple[tuple[float, ...], tuple[float, ...]] | None,
+) -> Path:
+    """Write folder/spec.json: all that is needed to build the model again and to feed it (stats: mean and std, or None)."""
+    words = {
+        "spec": asdict(spec),
+        "train": asdict(train_spec),
+        "classes": classes,
+        "normalise": {"mean": stats[0], "std": stats[1]} if stats else None,
+    }
+    text = json.dumps(words, indent=2, ensure_ascii=False)
+    return _replace(folder / DESCRIPTION, lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _replace(target: Path, write: Callable[[Path], object]) -> Path:
+    """Write beside the target, then put it in its place in one step; a failed write leaves the old file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    half = target.with_name(target.name + ".tmp")
+    try:
+        write(half)
+        os.replace(half, target)
+    finally:
+        half.unlink(missing_ok=True)
+    return target
