@@ -18,7 +18,9 @@ MAX_DEGREES, MAX_ZOOM, MAX_WARP, MAX_LIGHT = 10.0, 1.1, 0.2, 0.2
 
 def augment_basic(x: Tensor, generator: Generator | None = None) -> Tensor:
     """A randomly changed copy of a batch x, float (B, C, S, S) in 0..1; shape and range stay."""
-    return light(resample(x, random_geometry(len(x), generator).to(x)), *(v.to(x) for v in random_light(len(x), generator)))
+    geometry = random_geometry(len(x), generator)
+    brightness, contrast = random_light(len(x), generator)
+    return light(resample(x, geometry.to(x)), brightness.to(x), contrast.to(x))
 
 
 def random_geometry(n: int, generator: Generator | None = None) -> Tensor:
@@ -43,10 +45,11 @@ def random_light(n: int, generator: Generator | None = None) -> tuple[Tensor, Te
 def resample(x: Tensor, homographies: Tensor) -> Tensor:
     """The batch as seen through (B, 3, 3) homographies: bilinear, with the picture mirrored beyond its edges."""
     b, _, height, width = x.shape
-    rows = (torch.arange(height, device=x.device, dtype=x.dtype) * 2 + 1) / height - 1
-    columns = (torch.arange(width, device=x.device, dtype=x.dtype) * 2 + 1) / width - 1
-    grid = torch.stack((columns.expand(height, width), rows[:, None].expand(height, width), x.new_ones(height, width)), -1)
-    seen = grid.reshape(1, -1, 3) @ homographies.transpose(1, 2)
+    down = (torch.arange(height, device=x.device, dtype=x.dtype) * 2 + 1) / height - 1
+    across = (torch.arange(width, device=x.device, dtype=x.dtype) * 2 + 1) / width - 1
+    ys, xs = torch.meshgrid(down, across, indexing="ij")
+    pixels = torch.stack((xs, ys, torch.ones_like(xs)), dim=-1).reshape(1, -1, 3)
+    seen = pixels @ homographies.transpose(1, 2)
     places = (seen[..., :2] / seen[..., 2:]).reshape(b, height, width, 2)
     return F.grid_sample(x, places, mode="bilinear", padding_mode="reflection", align_corners=False)
 
@@ -63,10 +66,10 @@ def flip(flipped: Tensor) -> Tensor:
 
 
 def rotation(degrees: Tensor) -> Tensor:
-    """Rotations about the centre by `degrees` (n,)."""
+    """Rotations about the centre by `degrees` (n,), counter-clockwise as one sees it."""
     radians = torch.deg2rad(degrees)
     cos, sin = radians.cos(), radians.sin()
-    return _matrices(len(degrees), {(0, 0): cos, (0, 1): sin, (1, 0): -sin, (1, 1): cos})
+    return _matrices(len(degrees), {(0, 0): cos, (0, 1): -sin, (1, 0): sin, (1, 1): cos})
 
 
 def zooming(zoom: Tensor, x: Tensor, y: Tensor) -> Tensor:

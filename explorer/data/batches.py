@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 
 import torch
 from PIL import Image
@@ -12,6 +14,7 @@ from torch import Generator, Tensor
 
 from explorer.data.augment import augment_basic
 from explorer.data.dataset import DataSet, Split
+from explorer.spec import AUGMENTATIONS
 
 THUMB = 104
 
@@ -30,20 +33,36 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One pass over a split: (x, y) with x float32 (B, C, S, S) on `device`, y int64 (B,).
 
-    The order is that of the split, or drawn from `generator` (a CPU generator). `drop_last` leaves out a last batch that is not
-    full (fastai facts G.6), except where it is the only one. `augment="basic"` changes each picture at random
-    (`data.augment`). Then `mean` and `std` normalise; without them x stays in 0..1. Statistics of another number
-    of channels than the pictures have are not applied (fastai facts I.17).
+    The order is that of the split, or drawn from `generator` (a CPU generator). `drop_last` leaves out a last batch
+    that is not full (fastai facts G.6), except where it is the only one. `augment="basic"` changes each picture at
+    random (`data.augment`). Then `mean` and `std` normalise; without them x stays in 0..1. Statistics of another
+    number of channels than the pictures have are not applied (fastai facts I.17).
     """
     n = len(split)
     order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
-    for chunk in order.split(batch_size):
-        if drop_last and len(chunk) < batch_size <= n:
-            return
-        x = split.images(chunk).to(device).float() / 255
-        if augment == "basic":
-            x = augment_basic(x, generator)
+    chunks = order.split(batch_size)
+    if drop_last and len(chunks[-1]) < batch_size <= n:
+        chunks = chunks[:-1]
+    for chunk, images in _decoded_ahead(split, chunks):
+        x = _augmented(images.to(device).float() / 255, augment, generator)
         yield normalise(x, mean, std), split.labels[chunk].to(device)
+
+
+def _decoded_ahead(split: Split, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each chunk with its pictures; while the caller works on one, the next is decoded beside it."""
+    with ThreadPoolExecutor(1) as beside:
+        coming = beside.submit(split.images, chunks[0])
+        for chunk, following in zip_longest(chunks, chunks[1:]):
+            images = coming.result()
+            if following is not None:
+                coming = beside.submit(split.images, following)
+            yield chunk, images
+
+
+def _augmented(x: Tensor, augment: str, generator: Generator | None) -> Tensor:
+    if augment not in AUGMENTATIONS:
+        raise ValueError(f"Augmentation is one of {', '.join(AUGMENTATIONS)}, not {augment!r}.")
+    return augment_basic(x, generator) if augment == "basic" else x
 
 
 def count_batches(n: int, batch_size: int, drop_last: bool = False) -> int:
@@ -62,9 +81,11 @@ def normalise(x: Tensor, mean: Sequence[float] | None, std: Sequence[float] | No
 def sheet(dataset: DataSet, n: int, *, augment: str = "basic", seed: int = 0) -> tuple[tuple[str, str], ...]:
     """A contact sheet: n training pictures as a batch shows them, each a JPEG data URI with the name of its class."""
     generator = torch.Generator().manual_seed(seed)
-    x, y = next(batches(dataset.train, n, shuffle=True, augment=augment, generator=generator))
+    chosen = torch.randperm(len(dataset.train), generator=generator)[:n]
+    x = _augmented(dataset.train.images(chosen).float() / 255, augment, generator)
     pictures = (x * 255).round().to(torch.uint8)
-    return tuple((data_uri(picture), dataset.classes[label]) for picture, label in zip(pictures, y.tolist(), strict=True))
+    labels = [dataset.classes[label] for label in dataset.train.labels[chosen].tolist()]
+    return tuple(zip((data_uri(picture) for picture in pictures), labels, strict=True))
 
 
 def data_uri(picture: Tensor, side: int = THUMB) -> str:

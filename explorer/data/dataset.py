@@ -39,7 +39,12 @@ class Split:
     """
 
     def __init__(
-        self, items: Sequence[Any], labels: Sequence[int], read: Read, shape: tuple[int, int, int], keep: int = KEEP_BYTES
+        self,
+        items: Sequence[Any],
+        labels: Sequence[int],
+        read: Read,
+        shape: tuple[int, int, int],
+        keep: int = KEEP_BYTES,
     ):
         self.items = items
         self.labels = torch.as_tensor(labels, dtype=torch.int64)
@@ -86,7 +91,7 @@ class Split:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A named set: classes in the order of their numbers, what to learn from, what to check on, and what was noticed."""
+    """A named set: classes in the order of their numbers, what to learn from, what to check on, what was noticed."""
 
     name: str
     classes: tuple[str, ...]

@@ -1,14 +1,14 @@
 """The built-in set: pictures drawn with Pillow, whose classes need shape *and* texture.
 
-A class is a pair such as "striped star" or "dotted star". Every shape stands in two classes and so does every texture: who
-sees one of them only is right half of the time at best. Colours, place, size, turn and background say nothing.
+A class is a pair such as "striped star" or "dotted star". Every shape stands in two classes and so does every texture:
+who sees one of them only is right half of the time at best. Colours, place, size, turn and background say nothing.
 
     describe(kind, seed, difficulty) -> Scene      what is to be seen, as a plain value
     paint(scene, side)               -> Image      how it looks
 
 The same seed gives the same scene everywhere, and the same bytes with the same Pillow. `outline` is the exact
-silhouette that `paint` uses. `difficulty` 0..1 adds clutter, things in front, noise, small objects, and takes contrast away; the
-object itself stays the same for a seed, so that two difficulties can be compared.
+silhouette that `paint` uses. `difficulty` 0..1 adds clutter, things in front, noise and small objects, and takes
+contrast away; colours, turn and direction stay the same for a seed, so that two difficulties can be compared.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from explorer.data.dataset import DataSet, Split
+from explorer.data.dataset import DataError, DataSet, Split
+from explorer.data.pictures import check_channels, to_array
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -98,7 +99,7 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is to be seen: a backdrop, things from back to front, which of them is meant, and the grain on top of all."""
+    """A backdrop, things from back to front, the number of the thing that is meant, and the grain on top of all."""
 
     backdrop: Backdrop
     things: tuple[Thing, ...]
@@ -256,7 +257,8 @@ def outline(thing: Thing, side: int, part: str = "whole") -> tuple[Image.Image, 
 def _paint_backdrop(backdrop: Backdrop, side: int) -> Image.Image:
     ramp = Image.linear_gradient("L")
     shade = _turned(ramp, side, ramp.width / (1.5 * side), backdrop.angle, (side / 2, side / 2))
-    canvas = Image.composite(Image.new("RGB", (side, side), backdrop.high), Image.new("RGB", (side, side), backdrop.low), shade)
+    canvas = Image.new("RGB", (side, side), backdrop.low)
+    canvas.paste(backdrop.high, (0, 0), shade)
     if backdrop.texture != "plain" and backdrop.strength:
         pattern = _texture(backdrop.texture, side, backdrop.period * side, backdrop.angle)
         canvas.paste(backdrop.ink, (0, 0), pattern.point(_scaled(backdrop.strength)))
@@ -297,7 +299,7 @@ def _texture(name: str, patch: int, period: float, angle: float, phase: Point = 
 
 
 def _turned(master: Image.Image, patch: int, scale: float, angle: float, centre: Point) -> Image.Image:
-    """A patch × patch view of a master whose middle lies at `centre`, turned; `scale` is master pixels for one of the patch."""
+    """A turned patch × patch view of a master whose middle lies at `centre`; its pixels span `scale` of the master."""
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
     x, y = centre
     half = master.width / 2
@@ -350,9 +352,10 @@ def _circle(radius: float, x: float = 0, y: float = 0, squeeze: float = 1, n: in
     ]
 
 
-def _corners(*radii: float, turn: float = 0) -> list[Point]:
+def _corners(*radii: float) -> list[Point]:
     n = len(radii)
-    return [(r * math.sin(math.tau * i / n + turn), -r * math.cos(math.tau * i / n + turn)) for i, r in enumerate(radii)]
+    turns = [math.tau * i / n for i in range(n)]
+    return [(r * math.sin(t), -r * math.cos(t)) for r, t in zip(radii, turns, strict=True)]
 
 
 def _star() -> Outline:
@@ -452,14 +455,13 @@ def drawn_set(*, size: int, n_in: int = 3, data_size: str = "small", difficulty:
         picture = paint(describe(KINDS[label], scene_seed, difficulty))
         if size != NATIVE:
             picture = picture.resize((size, size), Image.Resampling.BICUBIC)
-        return to_array(picture, n_in)
+        return to_array(picture.convert("L") if n_in == 1 else picture)
 
+    check_channels(n_in)
+    if data_size not in SIZES:
+        raise DataError(f"The drawn set comes in the sizes {', '.join(SIZES)}, not {data_size!r}.")
+    if not 0 <= difficulty <= 1:
+        raise DataError(f"The difficulty of the drawn set lies between 0 and 1, not {difficulty:g}.")
     n_train, n_valid = SIZES[data_size]
     names = tuple(kind.name for kind in KINDS)
     return DataSet("shapes", names, split("train", n_train), split("valid", n_valid))
-
-
-def to_array(picture: Image.Image, n_in: int) -> np.ndarray:
-    """A picture as uint8 (C, H, W): grey for one channel, else RGB."""
-    array = np.array(picture.convert("L" if n_in == 1 else "RGB"))
-    return array[None] if n_in == 1 else np.ascontiguousarray(array.transpose(2, 0, 1))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
 from explorer.data.dataset import DataError, DataSet, Tell
+from explorer.data.downloads import DOWNLOADS, downloaded_set, home
 from explorer.data.drawn import KINDS, drawn_set
+from explorer.data.folders import PETS_PATTERN, folder_set, pattern_set
 
 __all__ = ["Choice", "DataError", "list_data", "load"]
+
+MAX_SIZE = 2048
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,40 @@ class Choice:
     help: str
 
 
+OWN = (
+    Choice(
+        name="shapes",
+        label="Drawn shapes",
+        classes=len(KINDS),
+        download="",
+        help="Ten classes that need shape and texture, drawn when they are needed.",
+    ),
+    Choice(
+        name="folder:",
+        label="A folder of yours",
+        classes=None,
+        download="",
+        help="A folder with one folder a class, or with such folders in train and valid.",
+    ),
+    Choice(
+        name="pattern:",
+        label="Class in the file name",
+        classes=None,
+        download="",
+        help="Pictures named like beagle_12.jpg; another pattern may follow the path after a bar |.",
+    ),
+)
+
+
 def list_data() -> tuple[Choice, ...]:
-    """All choices, the built-in set first."""
-    return (
-        Choice("shapes", "Drawn shapes", len(KINDS), "", "Ten classes that need shape and texture, drawn when they are needed."),
-    )
+    """All choices: the built-in set, one's own folders, then what can be fetched."""
+    return OWN + tuple(Choice(d.name, d.label, d.classes, d.size_text, d.help) for d in DOWNLOADS)
+
+
+def is_here(name: str) -> bool:
+    """Whether a set can be loaded without fetching anything."""
+    entry = next((entry for entry in DOWNLOADS if entry.name == name), None)
+    return entry is None or (home() / entry.folder).is_dir()
 
 
 def load(
@@ -43,6 +77,33 @@ def load(
     seed: int = 0,
     progress: Tell | None = None,
 ) -> DataSet:
+    """The set of that name, with square pictures of `size` pixels in `n_in` channels (3 colour, 1 grey).
+
+    name       "shapes", "folder:PATH", "pattern:PATH" or "pattern:PATH|REGEX", or a name of torchvision's sets
+    data_size, difficulty   of the drawn set        valid_pct   of folders that bring no split of their own
+    progress   told (what, done, total, unit), the fields of `train.events.Progress`; what it raises ends the loading
+
+    Pictures are decoded when they are asked for. Raises DataError, one sentence for the person.
+    """
+    if not 1 <= size <= MAX_SIZE:
+        raise DataError(f"Pictures can be 1 to {MAX_SIZE} pixels wide, not {size}: change the image size.")
+    kind, _, place = name.partition(":")
     if name == "shapes":
         return drawn_set(size=size, n_in=n_in, data_size=data_size, difficulty=difficulty, seed=seed)
-    raise DataError(f"There is no data set “{name}”.")
+    common = {"size": size, "n_in": n_in, "progress": progress}
+    if kind == "folder":
+        return folder_set(place, valid_pct=valid_pct, seed=seed, **common)
+    if kind == "pattern":
+        path, _, pattern = place.partition("|")
+        return pattern_set(path, pattern or PETS_PATTERN, valid_pct=valid_pct, seed=seed, **common)
+    entry = next((entry for entry in DOWNLOADS if entry.name == name), None)
+    if entry is None:
+        raise DataError(_unknown(name))
+    return downloaded_set(entry, **common)
+
+
+def _unknown(name: str) -> str:
+    names = [f"{choice.name}PATH" if choice.name.endswith(":") else choice.name for choice in list_data()]
+    near = difflib.get_close_matches(name[:80], names, 1)
+    hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(names)}."
+    return f"There is no data set “{name[:80]}”: {hint}"

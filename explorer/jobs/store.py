@@ -295,8 +295,7 @@ class Store:
 
     def _migrate(self) -> None:
         with self._connection() as connection:
-            # Where the disk cannot do write-ahead logging SQLite stays with its journal: slower, as safe.
-            connection.execute("PRAGMA journal_mode = WAL")
+            write_ahead(connection, self._busy_seconds)
         with self._write() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > len(MIGRATIONS):
@@ -309,6 +308,22 @@ class Store:
             db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
+def write_ahead(connection: sqlite3.Connection, seconds: float) -> None:
+    """Turn write-ahead logging on; SQLite does not wait by itself where others do the same at this moment.
+
+    A disk that cannot do it stays with SQLite's older journal: slower, as safe.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
+
+
 def _append(db: sqlite3.Connection, run_id: str, event: Event) -> bool:
     row = db.execute("SELECT state FROM runs WHERE id = ?", (run_id,)).fetchone()
     if row is None or row["state"] in ENDED.values():
@@ -316,8 +331,8 @@ def _append(db: sqlite3.Connection, run_id: str, event: Event) -> bool:
     now = time.time()
     db.execute(
         "INSERT INTO events (run, seq, time, kind, data)"
-        " SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4 FROM events WHERE run = ?1",
-        (run_id, now, type(event).__name__, json.dumps(to_dict(event))),
+        " SELECT ?, coalesce(max(seq), 0) + 1, ?, ?, ? FROM events WHERE run = ?",
+        (run_id, now, type(event).__name__, json.dumps(to_dict(event)), run_id),
     )
     db.execute("UPDATE runs SET heartbeat = ? WHERE id = ?", (now, run_id))
     if isinstance(event, Started):

@@ -12,9 +12,8 @@ import difflib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Union
 
 import torch
 import torchvision
@@ -64,7 +63,7 @@ ARCHS = (
     Arch("alexnet", "alexnet", cut=-2, split=("features.6",)),
 )
 
-Architecture = Union[str, Callable[..., nn.Module], nn.Module]
+Architecture = str | Callable[..., nn.Module] | nn.Module
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,8 @@ class Parts:
     body             the children that stay
     names            the architecture's own names of those children
     dropped          what falls away: (name, class, parameters)
-    dropped_tensors  names of the original's tensors that fall away
+    dropped_tensors  names of the original's tensors that fall away, in each naming a weights file may follow:
+                     "layer4.0.conv1.weight", "0.7.0.conv1.weight" (fastai's), "7.0.conv1.weight" (a body's alone)
     """
 
     body: nn.Sequential
@@ -147,6 +147,8 @@ def create_body(
     """
     parts = take_apart(build_original(arch), cut, _title(arch))
     adapt_input(parts.body, n_in, pretrained=isinstance(arch, nn.Module))
+    if isinstance(arch, nn.Module) and weights == "imagenet":
+        raise ValueError("An instance keeps the weights it came with: give a name to get ImageNet's.")
     if weights not in (None, "random"):
         load_weights(nn.Sequential(parts.body), weights, _title(arch), parts.names, parts.dropped_tensors)
     return parts.body
@@ -176,10 +178,8 @@ def take_apart(original: nn.Module, cut: int | str | None = None, title: str = "
     end = names.index(first) + 1
     last, dropped = _truncate(children[end - 1], inside, first)
     body = nn.Sequential(*children[: end - 1], last)
-    dropped += [_describe(name, child) for name, child in zip(names[end:], children[end:])]
-    kept = {f"{names[int(i)]}.{rest}" for i, rest in (key.split(".", 1) for key in body.state_dict())}
-    gone = frozenset(original.state_dict()) - kept
-    return Parts(body, tuple(names[:end]), tuple(dropped), gone)
+    dropped += [_describe(names[i], children[i]) for i in range(end, len(names))]
+    return Parts(body, tuple(names[:end]), tuple(dropped), _dropped_tensors(original, names, body))
 
 
 def child_names(arch: Architecture, cut: int | str | None = None) -> tuple[str, ...]:
@@ -267,30 +267,169 @@ def _on_meta(arch: Architecture) -> nn.Module:
         return copy.deepcopy(arch).to("meta") if isinstance(arch, nn.Module) else build_original(arch)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _original_on_meta(name: str) -> nn.Module:
     with torch.device("meta"):
         return build_original(name)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _legal_cuts(name: str) -> tuple[Cut, ...]:
     return _measure_places(_original_on_meta(name))
 
 
 def _place(original: nn.Module, cut: int | str | None, title: str) -> str:
     """The name of the place that `cut` means; ValueError as `resolve_cut`."""
-    names = [name for name, _ in original.named_children()]
-    own = _own_cut(original, title) if cut is None or isinstance(cut, int) else None
-    if cut is None:
-        return names[own - 1]
-    if isinstance(cut, bool) or not isinstance(cut, (int, str)):
+    if isinstance(cut, bool) or not isinstance(cut, (int, str, type(None))):
         raise ValueError(f"The cut is a number of children or the name of a layer, not {cut!r}.")
-    if isinstance(cut, int):
-        return names[_count_kept(cut, names, own, title) - 1]
-    places = dict(_places(original, _features_end(original, title)))
-    name = _by_container(original, cut)
-    if name in places:
-        return name
-    near = difflib.get_close_matches(cut, places, n=3, cutoff=0.3) or list(places)[-3:]
-    raise ValueError(f"{title} cannot be cut at {cut!r}: choose {' or '.join(near)}.")
+    if isinstance(cut, str):
+        return _named_place(original, cut, title)
+    names = [name for name, _ in original.named_children()]
+    kept = _own_cut(original, title) if cut is None else _count_kept(original, cut, title)
+    return names[kept - 1]
+
+
+def _named_place(original: nn.Module, cut: str, title: str) -> str:
+    places = _places(original)
+    for place in places:
+        if cut in (place, f"{place}.{_last_name(original, place)}"):
+            return place
+    near = difflib.get_close_matches(cut, places, n=3, cutoff=0.3) or places[-3:]
+    raise ValueError(f"{title} cannot be cut behind {cut!r}: choose {' or '.join(near)}.")
+
+
+def _count_kept(original: nn.Module, cut: int, title: str) -> int:
+    """How many children `children[:cut]` keeps; ValueError for none, or more than the features."""
+    names = [name for name, _ in original.named_children()]
+    most = _features_end(original)
+    kept = cut if cut >= 0 else len(names) + cut
+    if kept < 1:
+        raise ValueError(f"A cut at {cut} keeps none of the {len(names)} children of {title}: choose 1 to {most}.")
+    if kept > most:
+        raise ValueError(
+            f"A cut at {cut} is too deep for {title}: its features end with child {most}, {names[most - 1]!r}, "
+            f"and what follows ({', '.join(names[most:])}) belongs to the old classifier, so choose 1 to {most}."
+        )
+    return kept
+
+
+def _features_end(original: nn.Module) -> int:
+    """How many direct children make features: up to the own cut, or where none is known, to the first linear layer."""
+    try:
+        return _own_cut(original, "")
+    except ValueError:
+        children = list(original.children())
+        ends = [i for i, child in enumerate(children) if any(isinstance(m, nn.Linear) for m in child.modules())]
+        return ends[0] if ends and ends[0] > 0 else len(children)
+
+
+def _own_cut(original: nn.Module, title: str) -> int:
+    """Children kept when nobody chose: the family's rule, else up to the last child with a pooling layer in it.
+
+    Raises ValueError where there is no such child, or where less than a hundredth of the network would stay
+    (torchvision's shufflenet pools in a function, which no rule about modules can see; fastai facts A.3).
+    """
+    children = list(original.named_children())
+    family = type(original).__name__.lower()
+    for arch in ARCHS:
+        if arch.family == family:
+            return len(children) + arch.cut
+    pooled = [i for i, (_, child) in enumerate(children) if any(_is_pool(module) for module in child.modules())]
+    if not pooled or pooled[-1] == 0:
+        listed = ", ".join(name for name, _ in children)
+        raise ValueError(f"{title} has no child with a pooling layer to cut at: choose a cut from {listed}.")
+    share = sum(_count(child) for _, child in children[: pooled[-1]]) / max(1, _count(original))
+    if share < 0.01:
+        raise ValueError(
+            f"Cut at its last pooling layer, {children[pooled[-1]][0]!r}, {title} would keep {share:.1%} of its "
+            f"parameters: choose a cut from {', '.join(name for name, _ in children)}."
+        )
+    return pooled[-1]
+
+
+def _is_pool(module: nn.Module) -> bool:
+    return type(module).__name__.endswith(("Pool1d", "Pool2d", "Pool3d"))
+
+
+def _places(original: nn.Module) -> list[str]:
+    """Names of all places to cut, in order of depth; the last element of a container goes by the container's name."""
+    children = list(original.named_children())[: _features_end(original)]
+    return [place for name, child in children for place in _places_within(name, child)]
+
+
+def _places_within(name: str, module: nn.Module) -> list[str]:
+    if not _is_chain(module):
+        return [name]
+    inner = [place for key, child in module.named_children() for place in _places_within(f"{name}.{key}", child)]
+    return inner[:-1] + [name]
+
+
+def _is_chain(module: nn.Module) -> bool:
+    """Can it be cut between its elements? Only a plain Sequential; a class of its own may do more than chain."""
+    return type(module) is nn.Sequential and len(module) > 0
+
+
+def _last_name(original: nn.Module, place: str) -> str:
+    """The key of a chain's last element, "" for a block."""
+    module = original.get_submodule(place)
+    return list(module.named_children())[-1][0] if _is_chain(module) else ""
+
+
+def _measure_places(original: nn.Module) -> tuple[Cut, ...]:
+    """Run a 224×224 picture through a network on the meta device and note each place's shape and share."""
+    original.eval()
+    names = [name for name, _ in original.named_children()]
+    places, total = set(_places(original)), _count(original)
+    cuts: list[Cut] = []
+    kept = 0
+
+    def run(name: str, module: nn.Module, x: Tensor) -> Tensor:
+        nonlocal kept
+        if _is_chain(module):
+            for key, child in module.named_children():
+                x = run(f"{name}.{key}", child, x)
+        else:
+            x = module(x)
+            kept += _count(module)
+        if name in places:
+            index = names.index(name) + 1 if name in names else None
+            cuts.append(Cut(name, index, tuple(x.shape[1:]), kept / total))
+        return x
+
+    first_weight = next(p for p in original.parameters() if p.ndim == 4)
+    x = torch.empty(1, first_weight.shape[1], 224, 224, device="meta")
+    with torch.no_grad():
+        for name in names[: _features_end(original)]:
+            x = run(name, original.get_submodule(name), x)
+    return tuple(cuts)
+
+
+def _truncate(module: nn.Module, path: list[str], name: str) -> tuple[nn.Module, list[tuple[str, str, int]]]:
+    """A chain up to the element that `path` names, and what lies behind it there, nearest first."""
+    if not path:
+        return module, []
+    key, *deeper = path
+    keys = [k for k, _ in module.named_children()]
+    end = keys.index(key) + 1
+    elements = OrderedDict(list(module.named_children())[:end])
+    elements[key], dropped = _truncate(elements[key], deeper, f"{name}.{key}")
+    rest = list(module.named_children())[end:]
+    return nn.Sequential(elements), dropped + [_describe(f"{name}.{k}", child) for k, child in rest]
+
+
+def _dropped_tensors(original: nn.Module, names: list[str], body: nn.Sequential) -> frozenset[str]:
+    kept, gone = set(body.state_dict()), set()
+    for key in original.state_dict():
+        child, _, rest = key.partition(".")
+        numbered = f"{names.index(child)}.{rest}"
+        if numbered not in kept:
+            gone |= {key, numbered, f"0.{numbered}"}
+    return frozenset(gone)
+
+
+def _describe(name: str, module: nn.Module) -> tuple[str, str, int]:
+    return name, type(module).__name__, _count(module)
+
+
+def _count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())

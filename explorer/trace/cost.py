@@ -10,11 +10,11 @@ from math import prod
 
 from torch import nn
 
+from explorer.models.heads import NORMS, AdaptiveConcatPool2d, SigmoidRange
 from explorer.trace.records import Shape
 
 BYTES_PER_VALUE = 4
 
-NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.LayerNorm)
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 DROPOUTS = nn.modules.dropout._DropoutNd
@@ -63,13 +63,15 @@ def detail(module: nn.Module) -> str:
         return ", ".join((times(module.kernel_size), *_strides(module)))
     if isinstance(module, ADAPTIVE):
         return f"to {times(module.output_size)}"
-    if not any(module.children()) and not isinstance(module, (nn.ReLU, nn.Flatten, nn.Identity)):
-        return module.extra_repr()
-    return ""
+    if isinstance(module, SigmoidRange):
+        return f"{module.low:g} to {module.high:g}"
+    return "maximum and average" if isinstance(module, AdaptiveConcatPool2d) else ""
 
 
 def code(module: nn.Module) -> str:
-    """The Python expression that makes such a module: "nn.Linear(1024, 512, bias=False)"."""
+    """The Python expression that makes such a module: "nn.Linear(1024, 512, bias=False)"; empty for a container."""
+    if any(True for _ in module.children()) and not isinstance(module, AdaptiveConcatPool2d):
+        return ""
     name = type(module).__name__
     prefix = "nn." if getattr(nn, name, None) is type(module) else ""
     return f"{prefix}{name}({', '.join(_arguments(module))})"
@@ -93,12 +95,16 @@ def _arguments(module: nn.Module) -> tuple[str, ...]:
         return ("inplace=True",) if module.inplace else ()
     if isinstance(module, ADAPTIVE):
         return (f"{_plain(module.output_size)}",)
-    extra = module.extra_repr()
-    return () if isinstance(module, nn.Flatten) and module.start_dim == 1 else (extra,) if extra else ()
+    if isinstance(module, POOLS):
+        defaults = {"stride": _plain(module.kernel_size), "padding": 0, "dilation": 1, "ceil_mode": False}
+        return (f"{_plain(module.kernel_size)}", *_unless(module, **defaults))
+    if isinstance(module, SigmoidRange):
+        return (f"{module.low!r}, {module.high!r}",)
+    return ()
 
 
 def _unless(module: nn.Module, **defaults) -> tuple[str, ...]:
-    values = {name: _plain(getattr(module, name)) for name in defaults}
+    values = {name: _plain(getattr(module, name, defaults[name])) for name in defaults}
     return tuple(f"{name}={value!r}" for name, value in values.items() if value != defaults[name])
 
 

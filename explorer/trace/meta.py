@@ -13,6 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+FACTORIES = frozenset(
+    (torch.empty, torch.zeros, torch.ones, torch.full, torch.tensor, torch.rand, torch.randn, torch.arange)
+    + (torch.linspace, torch.eye, torch.as_tensor)
+)
 FILLS = frozenset(
     ("fill_", "zero_", "uniform_", "normal_", "trunc_normal_", "kaiming_uniform_", "kaiming_normal_", "constant_")
 )
@@ -20,21 +24,18 @@ ELEMENTWISE = frozenset((F.relu, F.dropout, F.sigmoid, Tensor.sigmoid, torch.sig
 
 
 class Blank(TorchFunctionMode):
-    """Modules made inside stand on the meta device, and what would fill their tensors with numbers is left out."""
+    """Modules made inside stand on the meta device, and what would fill their tensors with numbers is left out.
 
-    def __enter__(self) -> Blank:
-        self.device = torch.device("meta")
-        self.device.__enter__()
-        return super().__enter__()
-
-    def __exit__(self, *error) -> None:
-        super().__exit__(*error)
-        self.device.__exit__(*error)
+    Unlike `with torch.device("meta")` this leaves no trace in torch's globals when threads overlap.
+    """
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
         if getattr(func, "__name__", "") in FILLS:
             return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
+        if func in FACTORIES and kwargs.get("device") is None:
+            kwargs = {**kwargs, "device": "meta"}
+        return func(*args, **kwargs)
 
 
 class ShapesOnly(TorchFunctionMode):

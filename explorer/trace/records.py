@@ -59,7 +59,7 @@ class Dropped:
 
 @dataclass(frozen=True)
 class Skip:
-    """A tensor that jumps over layers, from the module that makes it to the one that takes it. A classifier has none."""
+    """A tensor that jumps over layers, from its maker to its taker. A classifier has none."""
 
     source: str
     target: str

@@ -33,6 +33,7 @@ from explorer.trace.records import (
 from explorer.trace.watch import Call, Run, runs, watch
 
 LARGEST_SIZE = 2048
+UNKNOWN_NEED = Need("an input of another shape")
 
 
 @dataclass(frozen=True)
@@ -91,12 +92,18 @@ def trace_body(arch: str, cut: int | str | None, size: int, n_in: int) -> Part:
 
 @lru_cache(maxsize=512)
 def trace_head(head: HeadSpec, features: int, n_out: int, in_shape: Shape | None) -> Part:
-    """The head's rows; without shapes where `in_shape` is None, because the body came to no end."""
+    """The head's rows; without shapes where `in_shape` is None, because the body came to no end.
+
+    Without pooling a head may run on a map by accident, where its width is the number of features; what comes out
+    then is another map, and counts as a failure of the head.
+    """
     module = blank_head(head, features, n_out)
     run = Run() if in_shape is None else watch(module, in_shape)
     names = {qual: qual for qual, _ in module.named_modules(remove_duplicate=False)}
     layers = rows("1", "head", module, run, names, dict.fromkeys(names.values(), HEAD))
-    failure = None if run.broke is None else _head_failure(module, run, head, in_shape)
+    if run.out_shape is not None and run.out_shape != (n_out,):
+        run.broke = module
+    failure = None if run.broke is None else _head_failure(module, run, head, features)
     return Part(layers, run.out_shape, failure)
 
 
@@ -129,6 +136,13 @@ def blank_head(head: HeadSpec, features: int, n_out: int) -> nn.Sequential:
         )
 
 
+def blank_model(spec: ClassifierSpec) -> nn.Sequential:
+    """Body and head on the meta device, as `models.build.build_model` puts them together."""
+    body = blank_body(spec.body.arch, spec.body.cut, spec.body.n_in).body
+    features = bodies.resolve_cut(spec.body.arch, spec.body.cut).out_shape[0]
+    return nn.Sequential(body, blank_head(spec.head, features, spec.n_out))
+
+
 @contextmanager
 def blamed(field: str) -> Iterator[None]:
     """A ValueError from inside is raised as a SpecError of this field, its sentence unchanged."""
@@ -149,17 +163,22 @@ def name_in_architecture(qual: str, children: tuple[str, ...]) -> str:
 def body_groups(names: tuple[str, ...], split: tuple[str, ...]) -> dict[str, str]:
     """The parameter group of each module of a body, its names in order: late from the split on, mixed for a container
     that holds both."""
-    containers = {name.rpartition(".")[0] for name in names if name}
     groups, group = {}, EARLY
+    inside: dict[str, set[str]] = {}
     for name in names:
-        group = LATE if name in split else group
-        groups[name] = group
-    for container in containers:
-        inner = {
-            groups[name] for name in names if name not in containers and (name.startswith(f"{container}.") or not container)
-        }
-        groups[container] = inner.pop() if len(inner) == 1 else MIXED
-    return groups
+        groups[name] = group = LATE if name in split else group
+    containers = {name.rpartition(".")[0] for name in names if name}
+    for name in groups.keys() - containers:
+        for container in _containers_of(name):
+            inside.setdefault(container, set()).add(groups[name])
+    return groups | {name: held.pop() if len(held) == 1 else MIXED for name, held in inside.items() if name in groups}
+
+
+def _containers_of(name: str) -> Iterator[str]:
+    """Everything a dotted name lies in: "layer1.0.conv1" lies in "layer1.0", "layer1" and the body, ""."""
+    while name:
+        name = name.rpartition(".")[0]
+        yield name
 
 
 def rows(
@@ -208,19 +227,26 @@ def _row(module: nn.Module, calls: list[Call], params: int, qual: str, name: str
         detail=cost.detail(module),
         norm=cost.is_norm(module),
         container=container,
-        code="" if container else cost.code(module),
+        code=cost.code(module),
     )
 
 
 def _body_failure(body: nn.Sequential, run: Run, names: dict[str, str], in_shape: Shape) -> Failure:
     module, got = run.broke, run.calls[run.broke][-1].in_shape
     qual = next(qual for qual, inner in body.named_modules() if inner is module)
-    wanted = need(module, got) or Need("something else")
+    wanted = need(module, got) or UNKNOWN_NEED
     fix = _larger_picture(body, in_shape) if wanted.larger else None
-    reason = f"{_title(names[qual], module)} needs {wanted.words}, but gets {_shape(got)} from a picture of {_shape(in_shape)} px"
-    advice = f": set the size to {fix.value} px or more." if fix else ": choose another cut."
+    what = f"{_title(names[qual], module)} needs {wanted.words}"
+    problem = f"but a picture of {_shape(in_shape[1:])} px leaves it {_shape(got)}"
+    advice = f"set the size to {fix.value} px or more" if fix else "choose another cut"
     return Failure(
-        _join("0", qual), names[qual], type(module).__name__, wanted.words, _shape(got), reason + advice, fix
+        qual=_join("0", qual),
+        name=names[qual],
+        cls=type(module).__name__,
+        needed=wanted.words,
+        got=_shape(got),
+        reason=f"{what}, {problem}: {advice}.",
+        fix=fix,
     )
 
 
@@ -230,7 +256,7 @@ def _larger_picture(body: nn.Sequential, in_shape: Shape) -> Fix | None:
     fails = in_shape[1]
     while not runs(body, (channels, works, works)):
         fails, works = works, 2 * works
-        if works > 2 * LARGEST_SIZE:
+        if fails > LARGEST_SIZE:
             return None
     while works - fails > 1:
         middle = (works + fails) // 2
@@ -241,17 +267,22 @@ def _larger_picture(body: nn.Sequential, in_shape: Shape) -> Fix | None:
     return Fix(f"Set the size to {works} px", "body.size", works)
 
 
-def _head_failure(head: nn.Sequential, run: Run, spec: HeadSpec, in_shape: Shape) -> Failure:
+def _head_failure(head: nn.Sequential, run: Run, spec: HeadSpec, features: int) -> Failure:
     module, got = run.broke, run.calls[run.broke][-1].in_shape
     qual = next(qual for qual, inner in head.named_modules() if inner is module)
-    wanted = need(module, got) or Need("something else")
-    reason = f"{_title('head.' + qual, module)} needs {wanted.words}, but gets {_shape(got)}"
-    if spec.pool is None:
-        fix = Fix("Pool with concat", "head.pool", "concat")
-        advice = ", because nothing pools the body's map: choose a pooling."
-    else:
-        fix, advice = None, ": choose another cut."
-    return Failure(_join("1", qual), _join("head", qual), type(module).__name__, wanted.words, _shape(got), reason + advice, fix)
+    wanted = need(module, got) or Need(f"a list of {features} features")
+    name = _join("head", qual)
+    what = f"{_title(name, module)} needs {wanted.words}, but gets {_shape(got)}"
+    unpooled = spec.pool is None
+    return Failure(
+        qual=_join("1", qual),
+        name=name,
+        cls=type(module).__name__,
+        needed=wanted.words,
+        got=_shape(got),
+        reason=f"{what}, because nothing pools the body's map: choose a pooling." if unpooled else f"{what}.",
+        fix=Fix("Pool with concat", "head.pool", "concat") if unpooled else None,
+    )
 
 
 def _title(name: str, module: nn.Module) -> str:

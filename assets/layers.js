@@ -1,0 +1,239 @@
+// The table of layers: a row a module, sorted, filtered, copied. Payload: explorer/views/table.py.
+Explorer.layers = (element, props, trigger, watch) => {
+  const { el, short, exact, shape, button, placeRows, painter, groupClass } = Explorer;
+  const ROW = 26, MANY = 400, SPARE = 12;      // row height; above so many only what can be seen is made, and some spare
+  const box = element.querySelector('.layers'), scroll = box.querySelector('.scroll'), table = box.querySelector('table');
+  const [head, body, foot] = [table.tHead, table.tBodies[0], table.tFoot];
+  const size = dims => (dims ? dims.reduce((a, b) => a * b, 1) : -1);
+  const megabytes = n => (n / 1e6).toFixed(2);
+
+  // id, title, text of a cell, value to sort by, title of the cell
+  const COLUMNS = [
+    { id: 'number', title: '#', text: row => row.number, by: row => row.number, right: true },
+    { id: 'name', title: 'name', text: row => row.label, by: row => row.label, hint: row => row.qual },
+    { id: 'class', title: 'class', text: row => row.cls, by: row => row.cls },
+    { id: 'detail', title: 'detail', text: row => row.detail, by: row => row.detail },
+    { id: 'in_shape', title: 'in shape', text: row => shape(row.in_shape), by: row => size(row.in_shape) },
+    { id: 'out_shape', title: 'out shape', text: row => shape(row.out_shape), by: row => size(row.out_shape) },
+    { id: 'params', title: 'params', text: row => count(row.params), by: row => row.params, sum: exact, right: true },
+    { id: 'trainable', title: 'trainable', text: row => count(row.trainable), by: row => row.trainable, sum: exact, right: true },
+    { id: 'macs', title: 'MACs', text: row => (row.macs ? short(row.macs) : ''), by: row => row.macs, sum: short, hint: row => exact(row.macs), right: true },
+    { id: 'bytes', title: 'MB', text: row => (row.bytes ? megabytes(row.bytes) : ''), by: row => row.bytes, sum: megabytes, hint: row => `${exact(row.bytes)} bytes of activations`, right: true },
+    { id: 'share', title: 'share', text: row => (row.params ? percent(row) : ''), by: row => row.params, right: true },
+  ];
+  const SUMS = ['params', 'trainable', 'macs', 'bytes'];
+  const count = n => (n ? exact(n) : '');
+  const percent = row => {
+    const share = 100 * row.params / (totals.params || 1);
+    return share < .05 ? '< 0.1 %' : `${share.toFixed(1)} %`;
+  };
+
+  let rows = [], totals = {}, failed = null, shown = [], sort = null, query = '', frames = false;
+  let selected = Explorer.picked, current = null;
+  const lines = new Map();
+
+  const { search, hits } = controls();
+  const buttons = heading();
+  const sums = footer();
+
+  function unpack({ columns, words, groups, rows: arrays }) {
+    const labels = new Map();
+    return arrays.map((values, k) => {
+      const row = Object.fromEntries(columns.map((column, i) => [column, values[i]]));
+      const parts = row.qual.split('.'), outer = parts.slice(0, -1).join('.');
+      row.name ||= parts.at(-1);
+      row.label = parts.length === 1 ? row.name : [labels.get(outer), row.name].filter(Boolean).join('.');
+      labels.set(row.qual, parts.length === 1 && row.name === 'body' ? '' : row.label);
+      row.cls = words[row.cls];
+      row.detail = words[row.detail];
+      row.group = groups[row.group];
+      row.number = k + 1;
+      return row;
+    });
+  }
+
+  function choose() {
+    const kept = rows.filter(row => (frames || !row.container) && (!query || `${row.label} ${row.qual} ${row.cls} ${row.detail}`.toLowerCase().includes(query)));
+    if (!sort) return kept;
+    const { by } = COLUMNS.find(column => column.id === sort.id);
+    const order = (a, b) => (typeof by(a) === 'number' ? by(a) - by(b) : by(a).localeCompare(by(b), 'en', { numeric: true }));
+    return kept.sort((a, b) => (sort.up ? order(a, b) : order(b, a)) || a.number - b.number);
+  }
+
+  function draw() {
+    shown = choose();
+    if (!shown.some(row => row.qual === current)) current = shown[0]?.qual;
+    hits.textContent = query || rows.length !== shown.length ? `${shown.length} of ${rows.length}` : String(rows.length);
+    table.setAttribute('aria-rowcount', shown.length + 2);
+    for (const [id, { th, mark }] of Object.entries(buttons)) {
+      const on = sort?.id === id;
+      if (on) th.setAttribute('aria-sort', sort.up ? 'ascending' : 'descending'); else th.removeAttribute('aria-sort');
+      mark.textContent = on ? (sort.up ? '↑' : '↓') : '';
+    }
+    const sum = query ? Object.fromEntries(SUMS.map(id => [id, shown.reduce((all, row) => all + row[id], 0)])) : totals;
+    sums.label.textContent = query ? `${shown.length} found` : 'total';
+    for (const id of SUMS) {
+      sums[id].textContent = COLUMNS.find(column => column.id === id).sum(sum[id]);
+      sums[id].title = exact(sum[id]);
+    }
+    sums.share.textContent = totals.params ? `${(100 * sum.params / totals.params).toFixed(query ? 1 : 0)} %` : '';
+    fill();
+  }
+
+  // Rows in view (all of them where they are few), with empty rows that keep the length of the scroll bar.
+  function fill() {
+    const many = shown.length > MANY;
+    const from = many ? Math.max(0, Math.floor(scroll.scrollTop / ROW) - SPARE) : 0;
+    const to = many ? Math.min(shown.length, from + Math.ceil((scroll.clientHeight || 600) / ROW) + 2 * SPARE) : shown.length;
+    const part = shown.slice(from, to).map((row, k) => line(row, from + k));
+    placeRows(body, [space('above', from), ...part, space('below', shown.length - to)]);
+  }
+
+  const spaces = {};
+  function space(where, n) {
+    spaces[where] ||= el('tr', 'space');
+    spaces[where].style.height = `${n * ROW}px`;
+    spaces[where].hidden = !n;
+    return spaces[where];
+  }
+
+  function line(row, at) {
+    let view = lines.get(row.qual);
+    if (!view) lines.set(row.qual, view = make(row.qual));
+    const { tr, cells, set } = view;
+    set('group', row.group, group => { tr.className = groupClass(group); });
+    set('failed', row.qual === failed, on => tr.classList.toggle('failed', on));
+    COLUMNS.forEach(({ id, text, hint }, k) => {
+      set(id, text(row), value => { cells[k].textContent = value; });
+      if (hint) set(`${id} hint`, hint(row), value => { cells[k].title = value; });
+    });
+    set('place', at + 2, place => tr.setAttribute('aria-rowindex', place));
+    set('selected', row.qual === selected, on => tr.setAttribute('aria-selected', on));
+    set('current', row.qual === current, on => { tr.tabIndex = on ? 0 : -1; });
+    return tr;
+  }
+
+  function make(qual) {
+    const tr = el('tr');
+    tr.dataset.qual = qual;
+    const cells = COLUMNS.map(({ id, right }) => el(id === 'name' ? 'th' : 'td', right ? `${id} right` : id, null, tr));
+    cells[1].scope = 'row';
+    return { tr, cells, set: painter() };
+  }
+
+  function heading() {
+    const row = el('tr', '', null, head), found = {};
+    for (const column of COLUMNS) {
+      const th = el('th', column.right ? `${column.id} right` : column.id, null, row), b = el('button', '', null, th);
+      th.scope = 'col';
+      b.type = 'button';
+      el('span', '', column.title, b);
+      found[column.id] = { th, mark: el('i', '', '', b) };
+      b.addEventListener('click', () => sortBy(column));
+    }
+    return found;
+  }
+
+  // First click: the way one mostly wants it (numbers: largest first). Second: the other way. Third: the order of the run.
+  function sortBy({ id, right }) {
+    const first = !right || id === 'number';
+    if (sort?.id !== id) sort = { id, up: first };
+    else sort = sort.up === first ? { id, up: !first } : null;
+    draw();
+  }
+
+  function footer() {
+    const row = el('tr', '', null, foot), cells = {};
+    for (const column of COLUMNS) {
+      const cell = el(column.id === 'name' ? 'th' : 'td', column.right ? `${column.id} right` : column.id, null, row);
+      cells[column.id === 'name' ? 'label' : column.id] = cell;
+    }
+    cells.label.scope = 'row';
+    return cells;
+  }
+
+  function controls() {
+    const bar = box.querySelector('.tools'), find = el('label', 'find', null, bar);
+    find.append(Explorer.icon('search'));
+    el('span', 'sr', 'Filter layers', find);
+    const field = el('input', '', null, find), number = el('span', 'hits', '', bar);
+    field.type = 'search';
+    field.placeholder = 'Filter layers';
+    field.addEventListener('input', () => { query = field.value.trim().toLowerCase(); scroll.scrollTop = 0; draw(); });
+    field.addEventListener('keydown', event => { if (event.key === 'Escape' && field.value) { field.value = query = ''; draw(); event.preventDefault(); } });
+    number.setAttribute('aria-live', 'polite');
+    const toggle = el('button', 'toggle', null, bar);
+    toggle.type = 'button';
+    toggle.setAttribute('role', 'switch');
+    toggle.setAttribute('aria-checked', 'false');
+    el('span', '', 'containers too', toggle);
+    el('i', '', null, toggle);
+    toggle.addEventListener('click', () => { frames = !frames; toggle.setAttribute('aria-checked', frames); draw(); });
+    const copy = button('copy', 'Copy', bar), file = button(null, 'CSV', bar);
+    copy.title = 'Copy these rows, for a spreadsheet';
+    file.title = 'Download these rows as a file';
+    copy.addEventListener('click', async () => Explorer.say(copy, (await Explorer.copy(written('\t'))) ? 'Copied' : 'Refused'));
+    file.addEventListener('click', () => Explorer.save(written(','), 'layers.csv', 'text/csv'));
+    return { search: field, hits: number };
+  }
+
+  // The rows as they stand, exact numbers, with a line of names.
+  function written(comma) {
+    const quote = value => (/[",\t\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
+    const names = ['number', 'qual', 'name', 'class', 'detail', 'in_shape', 'out_shape', 'params', 'trainable', 'macs', 'activation_bytes', 'share', 'group'];
+    const values = row => [row.number, row.qual, row.label, row.cls, row.detail, shape(row.in_shape), shape(row.out_shape), row.params, row.trainable, row.macs, row.bytes, totals.params ? (row.params / totals.params).toFixed(6) : '', row.group];
+    return [names, ...shown.map(values)].map(cells => cells.map(quote).join(comma)).join('\n') + '\n';
+  }
+
+  // ---- picking ----
+  function mark(qual, focus) {
+    selected = current = qual;
+    show(qual, focus);
+  }
+
+  function show(qual, focus) {
+    const at = shown.findIndex(row => row.qual === qual);
+    if (at < 0) { fill(); return; }
+    const top = at * ROW, below = top + 3 * ROW - scroll.clientHeight + ROW;
+    if (scroll.clientHeight) scroll.scrollTop = Math.max(below, Math.min(scroll.scrollTop, top));
+    fill();
+    if (focus) lines.get(qual).tr.focus({ preventScroll: true });
+  }
+
+  function choosePick(qual) {
+    selected = current = qual;
+    Explorer.pick(qual);
+    fill();
+  }
+
+  Explorer.onPick(qual => { if (qual !== selected) mark(qual, false); });
+  body.addEventListener('click', event => {
+    const qual = event.target.closest('tr')?.dataset.qual;
+    if (qual) choosePick(qual);
+  });
+  body.addEventListener('keydown', event => {
+    const at = shown.findIndex(row => row.qual === current), page = Math.max(1, Math.floor(scroll.clientHeight / ROW) - 3);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: shown.length - 1, PageDown: at + page, PageUp: at - page }[event.key];
+    if (to !== undefined) {
+      current = shown[Math.max(0, Math.min(shown.length - 1, to))].qual;
+      show(current, true);
+    } else if (event.key === 'Enter' || event.key === ' ') choosePick(current);
+    else if (event.key === '/') search.focus();
+    else return;
+    event.preventDefault();
+  });
+
+  let due = 0;
+  scroll.addEventListener('scroll', () => {
+    if (shown.length > MANY) due ||= requestAnimationFrame(() => { due = 0; fill(); });
+  }, { passive: true });
+
+  Explorer.live(props, watch, payload => {
+    rows = unpack(payload);
+    failed = payload.failed;
+    totals = Object.fromEntries(SUMS.map((id, k) => [id, payload.totals[k]]));
+    const here = new Set(rows.map(row => row.qual));
+    for (const qual of lines.keys()) if (!here.has(qual)) lines.delete(qual);
+    draw();
+  });
+};

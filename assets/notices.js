@@ -1,0 +1,62 @@
+// Sentences about single controls, each below the control it concerns. Payload {"problems": {field: sentence},
+// "targets": {field: elem_id}}. What has no control in sight stands in a bar at the top of the page. Values are never touched.
+Explorer.notices = (element, props, trigger, watch) => {
+  const { el, icon } = Explorer;
+  const bar = element.querySelector('.noticebar'), lines = new Map();      // elem_id -> { line, target }
+
+  const fields = target => target.querySelectorAll('input, textarea, [role=spinbutton], [role=radiogroup]');
+
+  function put(id, sentence) {
+    const target = document.getElementById(id);
+    if (lines.has(id) && !lines.get(id).line.isConnected) lines.delete(id);      // the control was made anew
+    if (!lines.has(id)) {
+      const line = el('p', 'problem notice', null, target);
+      line.id = `${id}-problem`;
+      line.setAttribute('role', 'alert');
+      lines.set(id, { line, target });
+    }
+    const { line } = lines.get(id);
+    if (line.textContent !== sentence) line.textContent = sentence;
+    target.classList.add('invalid');
+    for (const field of fields(target)) {
+      field.setAttribute('aria-invalid', 'true');
+      field.setAttribute('aria-describedby', line.id);
+    }
+  }
+
+  function remove(id) {
+    const { line, target } = lines.get(id);
+    line.remove();
+    target.classList.remove('invalid');
+    for (const field of fields(target)) {
+      field.removeAttribute('aria-invalid');
+      field.removeAttribute('aria-describedby');
+    }
+    lines.delete(id);
+  }
+
+  function show(sentences) {
+    const text = sentences.join('\n');
+    if (bar.dataset.text === text) return;
+    bar.dataset.text = text;
+    bar.hidden = !text;
+    bar.replaceChildren(...sentences.map(sentence => {
+      const line = el('p');
+      line.append(icon('warn'), el('span', '', sentence));
+      return line;
+    }));
+  }
+
+  Explorer.live(props, watch, ({ problems = {}, targets = {} }) => {
+    const wanted = new Map(), homeless = [];
+    for (const [field, sentence] of Object.entries(problems)) {
+      if (!sentence) continue;
+      const target = document.getElementById(targets[field] || '');
+      if (target) wanted.set(target.id, [...(wanted.get(target.id) || []), sentence]);
+      else homeless.push(sentence);
+    }
+    for (const id of [...lines.keys()]) if (!wanted.has(id)) remove(id);
+    for (const [id, sentences] of wanted) put(id, sentences.join(' '));
+    show(homeless);
+  });
+};

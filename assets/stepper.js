@@ -1,0 +1,59 @@
+// One of an ordered list, moved by two buttons or arrow keys: the cut.
+// Payload and value {"label", "value", "values": [{"id", "label"}], "help", "problem"}; `value` is the id that is chosen.
+Explorer.stepper = (element, props, trigger, watch) => {
+  const box = element.querySelector('.step'), [less, more] = box.querySelectorAll('button'), shown = box.querySelector('span');
+  const label = element.querySelector('.label'), help = element.querySelector('.help');
+  label.id ||= `${element.id || 'step'}-label-${Math.random().toString(36).slice(2, 8)}`;
+  box.setAttribute('aria-labelledby', label.id);
+
+  const place = ({ value, values }) => values.findIndex(({ id }) => String(id) === String(value));
+
+  function draw(state) {
+    const k = place(state), name = state.values[k]?.label ?? String(state.value ?? '');
+    if (state.label) label.textContent = state.label;
+    help.textContent = state.help || '';
+    help.hidden = !state.help;
+    shown.textContent = shown.title = name;
+    less.disabled = k === 0 || !state.values.length;
+    more.disabled = k === state.values.length - 1;
+    box.setAttribute('aria-valuemin', 1);
+    box.setAttribute('aria-valuemax', state.values.length);
+    box.setAttribute('aria-valuenow', k + 1);
+    box.setAttribute('aria-valuetext', name);
+    Explorer.problem(element, box, state.problem);
+  }
+
+  function go(k) {
+    const state = props.value, last = state.values.length - 1, to = Math.max(0, Math.min(last, k));
+    if (last < 0 || to === place(state)) return;
+    props.value = { ...state, value: state.values[to].id, problem: '' };
+    draw(props.value);
+    trigger('moved');
+  }
+
+  less.addEventListener('click', () => go(place(props.value) - 1));
+  more.addEventListener('click', () => go(place(props.value) + 1));
+  box.addEventListener('keydown', event => {
+    const k = place(props.value), end = props.value.values.length - 1;
+    const to = { ArrowUp: k + 1, ArrowRight: k + 1, ArrowDown: k - 1, ArrowLeft: k - 1, Home: 0, End: end, PageUp: k + 4, PageDown: k - 4 }[event.key];
+    if (to === undefined) return;
+    go(to);
+    event.preventDefault();
+  });
+
+  Explorer.live(props, watch, draw);
+};
+
+// The sentence under a control of ours: made, reworded or taken away; `field` is marked for screen readers.
+Explorer.problem = (element, field, sentence) => {
+  let line = element.querySelector(':scope .problem');
+  if (sentence && !line) {
+    line = Explorer.el('p', 'problem', null, element.firstElementChild || element);
+    line.setAttribute('role', 'alert');
+    element.querySelector('.help')?.before(line);
+  }
+  if (!sentence) line?.remove();
+  else if (line.textContent !== sentence) line.textContent = sentence;
+  if (sentence) field?.setAttribute('aria-invalid', 'true');
+  else field?.removeAttribute('aria-invalid');
+};

@@ -1,0 +1,99 @@
+// The bar at the top: brand, device, Share, light or dark, and on a phone the button that opens the sidebar as a drawer.
+Explorer.brand = () => {};
+
+// Payload {"device": "CPU, 2 cores", "kind": "cpu" | "cuda" | "mps", "link": query string of the page as it is now,
+// "base": address the link belongs to where that is not this one (a Space's frame)}.
+Explorer.topbar = (element, props, trigger, watch) => {
+  const { el, icon } = Explorer;
+  const device = element.querySelector('.device span'), share = element.querySelector('.share'), burger = element.querySelector('.burger');
+  const root = document.documentElement, dark = Explorer.theme();
+
+  Explorer.live(props, watch, state => {
+    if (state.device) device.textContent = state.device;
+    element.querySelector('.device').dataset.kind = state.kind || '';
+  });
+
+  // ---- light or dark ----
+  const theme = element.querySelector('.theme');
+  theme.addEventListener('click', dark.flip);
+
+  // ---- the link ----
+  share.addEventListener('click', async () => {
+    const { link = '', base } = props.value || {}, page = base || location.origin + location.pathname;
+    const address = link ? `${page}?${link.replace(/^\?/, '')}` : page;
+    try {
+      await navigator.clipboard.writeText(address);
+      share.querySelector('use').setAttribute('href', '#i-check');
+      setTimeout(() => share.querySelector('use').setAttribute('href', '#i-share'), 2000);
+      Explorer.say(share, 'Link copied');
+    } catch {
+      offer(address);
+    }
+  });
+
+  // Without the clipboard the link stands selected in a field, to be copied by hand.
+  function offer(address) {
+    element.querySelector('.offer')?.remove();
+    const box = el('label', 'offer', null, share.parentElement), field = el('input');
+    el('span', '', 'Copy this link', box);
+    box.append(field);
+    field.readOnly = true;
+    field.value = address;
+    field.focus();
+    field.select();
+    const close = () => box.remove();
+    field.addEventListener('blur', close);
+    field.addEventListener('keydown', event => {
+      if (event.key !== 'Escape') return;
+      share.focus();
+      close();
+    });
+  }
+
+  // ---- the drawer ----
+  const sidebar = () => [...document.querySelectorAll('#app .build')].find(side => side.closest('.tabitem')?.offsetParent !== null);
+  const inert = on => { for (const side of document.querySelectorAll('#app .page')) side.inert = on; };
+
+  // Focus goes to the sidebar itself, not to its first control: a gr.Dropdown opens its list when focused.
+  function open(on) {
+    root.classList.toggle('drawer', on);
+    burger.setAttribute('aria-expanded', on);
+    inert(on);
+    if (!on) { burger.focus({ preventScroll: true }); return; }
+    const side = sidebar()?.querySelector('.sidebar-content') || sidebar();
+    if (!side) return;
+    side.tabIndex = -1;
+    side.focus({ preventScroll: true });
+  }
+
+  const isOpen = () => root.classList.contains('drawer');
+  burger.addEventListener('click', event => {
+    event.stopPropagation();
+    open(!isOpen());
+  });
+  document.addEventListener('click', event => { if (isOpen() && event.target.isConnected && !event.target.closest('.build, .options')) open(false); });
+  document.addEventListener('keydown', event => { if (event.key === 'Escape' && isOpen() && !event.target.closest('.options')) open(false); });
+  matchMedia('(min-width: 961px)').addEventListener('change', ({ matches }) => { if (matches && isOpen()) open(false); });
+};
+
+// A person's own choice of light or dark. Gradio writes .dark on <body> at start and whenever the system changes,
+// so the choice is written again each time; ?__theme= in the address wins over it.
+Explorer.theme = () => {
+  const KEY = 'explorer.theme', forced = new URLSearchParams(location.search).get('__theme');
+  let chosen = null;
+  try { chosen = localStorage.getItem(KEY); } catch { /* no storage: the choice lasts as long as the page */ }
+  const keep = () => {
+    if (forced || !chosen) return;
+    if (document.body.classList.contains('dark') !== (chosen === 'dark')) document.body.classList.toggle('dark', chosen === 'dark');
+  };
+  const flip = () => {
+    const next = document.body.classList.contains('dark') ? 'light' : 'dark';
+    if (forced) { document.body.classList.toggle('dark'); return; }
+    chosen = next;
+    try { localStorage.setItem(KEY, next); } catch { /* as above */ }
+    keep();
+  };
+  new MutationObserver(keep).observe(document.body, { attributes: true, attributeFilter: ['class'] });
+  keep();
+  return { flip };
+};

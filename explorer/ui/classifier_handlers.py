@@ -1,0 +1,247 @@
+"""What happens on the classifier page: control values in, widget values out, both plain dictionaries by name.
+
+`redrawn` is the one way from the controls to the picture; every other handler changes a value or two and goes through
+it. Nothing here knows a component, so each handler can be tried without a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from explorer import link
+from explorer.data.registry import list_data
+from explorer.jobs.queue import QueueFull
+from explorer.models.bodies import list_archs, resolve_cut
+from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+from explorer.trace.tracer import trace
+from explorer.ui import sheet
+from explorer.ui.describe import describe, describe_tab, group_payload
+from explorer.ui.read import Reading, cut_steps, read, show, show_rate, usual_rates
+from explorer.ui.services import Services
+
+TABS = ("tree", "layers", "code", "summary", "data")
+LIVE = ("queued", "running")
+BUSY = {"go": {"value": "Training…", "interactive": False}, "halt": {"interactive": True}}
+IDLE = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": False}}
+
+Payloads = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the page holds when something happens.
+
+    values  of the controls, by name
+    tab     the inner tab on show
+    run     the value of the run widget: {"run", "token", …}
+    event   what a widget sent with its event
+    """
+
+    values: Mapping[str, object]
+    tab: str = "tree"
+    run: object = None
+    event: Mapping[str, object] | None = None
+
+    def asked(self, key: str) -> object:
+        """A part of what the widget sent; None where a stranger sent something else."""
+        return self.event.get(key) if isinstance(self.event, Mapping) else None
+
+    def part(self, name: str) -> dict:
+        """The value of a widget among the controls, as a dictionary."""
+        value = self.values.get(name)
+        return dict(value) if isinstance(value, Mapping) else {}
+
+
+class ClassifierHandlers:
+    """Handlers of one page; they keep nothing between calls."""
+
+    def __init__(self, services: Services):
+        self.services = services
+
+    # ---- the picture follows the controls ----
+
+    def refresh(self, held: Held) -> Payloads:
+        """Any control moved."""
+        return self.redrawn(held.values, held.tab)
+
+    def redrawn(self, values: Mapping[str, object], tab: str) -> Payloads:
+        """Values of all widgets that show the model; only the sentences where something it is made of is in doubt."""
+        reading = self._read(values)
+        if not reading.builds:
+            return {"notices": problems(reading.problems)}
+        try:
+            payloads = describe(reading, self.services, tab)
+        except SpecError as error:
+            return {"notices": problems({**reading.problems, error.field: str(error)})}
+        return {**payloads, "notices": problems(reading.problems)}
+
+    def changed(self, held: Held, **new: object) -> Payloads:
+        """Some controls get new values, and the picture follows."""
+        return {**new, **self.redrawn({**held.values, **new}, held.tab)}
+
+    def cut_dragged(self, held: Held) -> Payloads:
+        """The ribbon's cut was let go over another place."""
+        return self.changed(held, cut={**held.part("cut"), "value": held.asked("cut")})
+
+    def rate_typed(self, held: Held) -> Payloads:
+        """The head's rate: the groups below keep their distance to it."""
+        reading, rows = self._read(held.values), held.part("groups").get("rows")
+        if "lr" in reading.problems or not isinstance(rows, list):
+            return self.refresh(held)
+        rates = [row.get("rate") if isinstance(row, dict) else None for row in rows]
+        if all(isinstance(rate, (int, float)) for rate in rates) and rates and rates[-1]:
+            rates = [float(f"{rate * reading.train.lr / rates[-1]:.4g}") for rate in rates]
+        else:
+            rates = usual_rates(reading.train.lr, len(rows))
+        rows = [{**row, "rate": rate} for row, rate in zip(rows, rates, strict=True) if isinstance(row, dict)]
+        return self.redrawn({**held.values, "groups": {"rows": rows}}, held.tab)
+
+    def groups_moved(self, held: Held) -> Payloads:
+        """A rate or a lock of a group: the head's rate and the rate field are one and the same."""
+        rows, wrong = held.part("groups").get("rows"), held.part("groups").get("problem")
+        rate = rows[-1].get("rate") if isinstance(rows, list) and rows and isinstance(rows[-1], dict) else None
+        if wrong or not isinstance(rate, (int, float)):
+            return self.refresh(held)
+        return self.changed(held, rate=show_rate(rate))
+
+    def weights_chosen(self, held: Held) -> Payloads:
+        """ImageNet, random or a file: the file's field comes or goes."""
+        return {**self.refresh(held), "file": {"visible": held.values.get("weights") == "File"}}
+
+    def acted(self, held: Held) -> Payloads:
+        """A button of the banner: the network once more, or a file; anything else looks again."""
+        if held.asked("id") == "file":
+            return {**self.changed(held, weights="File"), "file": {"visible": True}}
+        if held.asked("id") == "retry":
+            self.services.weights.forget_missing()
+        return self.refresh(held)
+
+    def mended(self, held: Held) -> Payloads:
+        """The mend that a failed trace offers: one field gets the value that works."""
+        reading = self._read(held.values)
+        failure = trace(reading.spec).failure if reading.builds else None
+        if failure is None or failure.fix is None:
+            return self.refresh(held)
+        mended = show(link.put(reading.spec, failure.fix.field, failure.fix.value), reading.train)
+        return self.changed(held, **{name: value for name, value in mended.items() if value != held.values.get(name)})
+
+    def tab_chosen(self, held: Held) -> Payloads:
+        """Another inner tab: only what is on show is described."""
+        tab = next((tab for tab in TABS if tab == str(held.asked("value")).lower()), "tree")
+        if tab == "data":
+            return {"tab": tab, "sheet": self._sheet(held.values)}
+        reading = self._read(held.values)
+        return {"tab": tab, **(describe_tab(reading, tab) if reading.builds else {})}
+
+    # ---- data ----
+
+    def data_chosen(self, held: Held) -> Payloads:
+        """Another set: the path's field comes or goes, and the outputs follow the number of classes."""
+        needs_path = str(held.values.get("data")).endswith(":")
+        shown: Payloads = {"path": {"visible": needs_path}}
+        if needs_path and not str(held.values.get("path") or "").strip():
+            return {**shown, **self.refresh(held)}
+        fitted, problem = self._fit_outputs(held)
+        shown |= {**fitted, **self.redrawn({**held.values, **fitted}, held.tab)}
+        if problem:
+            shown["notices"]["problems"]["path" if needs_path else "data"] = problem
+        if held.tab == "data":
+            shown["sheet"] = self._sheet(held.values)
+        return shown
+
+    def data_changed(self, held: Held) -> Payloads:
+        """How much of the set, how hard, how augmented, how large."""
+        return {**self.refresh(held), **({"sheet": self._sheet(held.values)} if held.tab == "data" else {})}
+
+    def another_batch(self, held: Held) -> Payloads:
+        """The contact sheet of another batch."""
+        seed = held.asked("seed")
+        return {"sheet": self._sheet(held.values, seed if isinstance(seed, int) else 0)}
+
+    def _sheet(self, values: Mapping[str, object], seed: int = 0) -> Payloads:
+        return sheet.payload(self._read(values), self.services, seed)
+
+    def _fit_outputs(self, held: Held) -> tuple[Payloads, str]:
+        """The head's outputs brought to the number of classes, and what is wrong with the set, if anything."""
+        classes, problem = sheet.count_classes(self._read(held.values), self.services)
+        if not classes or classes == held.part("chips").get("outputs"):
+            return {}, problem
+        return {"chips": {**held.part("chips"), "outputs": classes}}, problem
+
+    # ---- whole pages ----
+
+    def page_for(self, spec: ClassifierSpec, train: TrainSpec, tab: str = "tree", said: str = "") -> Payloads:
+        """Every control for these specs, and the picture; `said` is a sentence about the page as a whole."""
+        held: Payloads = {
+            **show(spec, train),
+            "cut": cut_steps(spec),
+            "chips": {"widths": list(spec.head.widths), "outputs": spec.n_out, "outputs_editable": True},
+            "groups": group_payload(spec, train),
+        }
+        payloads = {**held, **self.redrawn({**held, "file": None, "path": ""}, tab)}
+        if said:
+            payloads["notices"] = problems({"link": said})
+        return {**payloads, "file": {"visible": False, "value": None}, "path": {"visible": False, "value": ""}}
+
+    def defaults(self, held: Held) -> Payloads:
+        """Back to the chapter's model."""
+        return self.page_for(ClassifierSpec(), TrainSpec(), held.tab)
+
+    def opened(self, query: Mapping[str, str]) -> Payloads:
+        """A visit: the page for its link, with a sentence for each part of the link that was dropped."""
+        known = {"arch": list_archs(), "data": [choice.name for choice in list_data() if choice.name[-1:] != ":"]}
+        decoded = link.decode(query, known=known)
+        spec, dropped = decoded.spec, decoded.problems
+        try:
+            resolve_cut(spec.body.arch, spec.body.cut)
+        except ValueError as error:
+            spec, dropped = link.put(spec, "body.cut", None), (*dropped, f"The link's cut was left out. {error}")
+        return self.page_for(spec, decoded.train, said=" ".join(dropped))
+
+    # ---- runs ----
+
+    def train(self, held: Held) -> Payloads:
+        """Put a run in line, unless this page has one on its way or something is in doubt."""
+        run = held.run if isinstance(held.run, Mapping) else {}
+        if self.services.queue.poll(run.get("run"), 0, 1)["state"] in LIVE:
+            return BUSY
+        fitted, problem = self._fit_outputs(held)
+        values = {**held.values, **fitted}
+        shown = {**fitted, **self.redrawn(values, held.tab)}
+        wrong = shown["notices"]["problems"]
+        reading = self._read(values)
+        if problem:
+            wrong.setdefault("data", problem)
+        if not wrong and (failure := trace(reading.spec).failure):
+            wrong["run"] = f"This model cannot train yet. {failure.reason}"
+        if wrong:
+            return shown
+        try:
+            job = self.services.queue.submit(reading.spec, reading.train)
+        except (QueueFull, SpecError) as error:
+            wrong["run"] = str(error)
+            return shown
+        return {**shown, "run": {**run, "run": job.id, "token": job.token, "epochs": reading.train.epochs}, **BUSY}
+
+    def stop(self, held: Held) -> Payloads:
+        """Ask the run of this page to stop."""
+        if isinstance(held.run, Mapping):
+            self.services.queue.stop(held.run.get("run"), held.run.get("token"))
+        return {"halt": {"interactive": False}}
+
+    def attached(self, held: Held) -> Payloads:
+        """The page found a run again after a reload."""
+        return BUSY if held.asked("state") in LIVE else IDLE
+
+    def ended(self, held: Held) -> Payloads:
+        """The run has come to its end."""
+        return IDLE
+
+    def _read(self, values: Mapping[str, object]) -> Reading:
+        return read(values, self.services.is_allowed_file)
+
+
+def problems(by_field: Mapping[str, str]) -> Payloads:
+    """The value of the notices widget: a sentence for each field in doubt."""
+    return {"problems": dict(by_field)}

@@ -1,0 +1,125 @@
+"""The classifier page: components, then handlers, then listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gradio as gr
+
+from explorer.spec import ClassifierSpec, TrainSpec
+from explorer.ui.build_panel import build_panel
+from explorer.ui.classifier_handlers import ClassifierHandlers, Held
+from explorer.ui.faces import faces_function
+from explorer.ui.services import Services
+from explorer.ui.train_panel import train_panel
+from explorer.ui.widget import widget
+
+INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+ONCE = {**INSTANT, "trigger_mode": "once"}
+ON_DATA = ("data_size", "difficulty", "augment", "seed", "size", "n_in")
+OWN_HANDLER = ("cut", "chips", "groups", "rate", "weights", "file", "data", "path")
+TARGETS = {
+    "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "body.n_in": "n_in",
+    "head.pool": "pool", "head.lin_ftrs": "chips", "head.ps": "ps", "head.y_range": "y_range", "n_out": "chips",
+    "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty", "epochs": "epochs",
+    "lr": "rate", "lrs": "groups", "batch_size": "batch_size", "wd": "wd", "seed": "seed", "augment": "augment",
+    "schedule": "schedule", "run": "run",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the app needs of a built page: the handler that a visit calls, and the components it may change."""
+
+    open_link: Callable
+    outputs: list[gr.Component]
+
+
+def classifier_page(services: Services, topbar: gr.HTML) -> Page:
+    """Build the page inside the current tab; `topbar` is told device and link."""
+    handlers = ClassifierHandlers(services)
+    first = handlers.page_for(ClassifierSpec(), TrainSpec())
+
+    # ---- components ----
+    build = build_panel(first)
+    with gr.Column(elem_classes="page"):
+        notices = widget("notices", "<div class='notices'></div>", {"problems": {}, "targets": TARGETS})
+        ribbon = widget("ribbon", "", first["ribbon"], events=("cut", "act", "mend"),
+                        server_functions=[faces_function(services)])  # fmt: skip
+        with gr.Row(elem_classes="cols"):
+            with gr.Column(min_width=0):
+                numbers = widget("numbers", "", first["numbers"])
+                with gr.Tabs(elem_id="inner", elem_classes="words", overflow_behavior="wrap") as inner:
+                    with gr.Tab("Tree", id="tree", elem_id="tab-tree"):
+                        tree = widget("tree", "", first["tree"])
+                    with gr.Tab("Layers", id="layers", elem_id="tab-layers"):
+                        layers = widget("layers", "")
+                    with gr.Tab("Code", id="code", elem_id="tab-code"):
+                        code = widget("code", "", {"loading": True})
+                    with gr.Tab("Summary", id="summary", elem_id="tab-summary"):
+                        summary = widget("code", "", {"loading": True}, elem_id="summary")
+                    with gr.Tab("Data", id="data", elem_id="tab-data"):
+                        pictures = widget("sheet", "", {"loading": True}, events=("again",))
+            with gr.Column(min_width=0, elem_classes="train"):
+                panel = train_panel(services)
+    tab = gr.State("tree")
+
+    controls = {**build.controls, **panel.controls}
+    components = {
+        **controls, "ribbon": ribbon, "numbers": numbers, "tree": tree, "layers": layers, "code": code,
+        "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "tab": tab,
+        "weightsline": build.weights_line, "run": panel.run, "go": panel.go, "halt": panel.halt,
+    }  # fmt: skip
+    outputs = list(components.values())
+
+    # ---- handlers ----
+    def placed(payloads: dict[str, object]) -> dict[gr.Component, object]:
+        """Payloads by name as updates of components; a dictionary of properties for a plain control is an update."""
+        return {components[name]: as_update(components[name], value) for name, value in payloads.items()}
+
+    def on(event, handler: Callable[[Held], dict], **how) -> None:
+        """Let a handler answer an event: it gets what the page holds, and its payloads go where they belong."""
+
+        def answer(sent: gr.EventData, on_show, run, *values):
+            held = dict(zip(controls, values, strict=True))
+            return placed(handler(Held(held, on_show, run, sent._data)))
+
+        event(answer, [tab, panel.run, *controls.values()], outputs, **{**INSTANT, **how})
+
+    def open_link(request: gr.Request):
+        return placed(handlers.opened(dict(request.query_params)))
+
+    # ---- listeners ----
+    for name, control in controls.items():
+        if name not in OWN_HANDLER:
+            on(control.input, handlers.data_changed if name in ON_DATA else handlers.refresh)
+    on(controls["cut"].moved, handlers.refresh)
+    on(controls["chips"].moved, handlers.refresh)
+    on(controls["groups"].moved, handlers.groups_moved)
+    on(controls["rate"].input, handlers.rate_typed)
+    on(controls["weights"].input, handlers.weights_chosen)
+    on(controls["file"].change, handlers.refresh)
+    on(controls["data"].input, handlers.data_chosen)
+    on(controls["path"].submit, handlers.data_chosen)
+    on(controls["path"].blur, handlers.data_chosen)
+    on(build.title.defaults, handlers.defaults)
+    on(ribbon.cut, handlers.cut_dragged)
+    on(ribbon.act, handlers.acted)
+    on(ribbon.mend, handlers.mended)
+    on(inner.select, handlers.tab_chosen)
+    on(pictures.again, handlers.another_batch)
+    on(panel.go.click, handlers.train, **ONCE)
+    on(panel.halt.click, handlers.stop, **ONCE)
+    on(panel.run.attached, handlers.attached)
+    on(panel.run.ended, handlers.ended)
+    return Page(open_link, outputs)
+
+
+def as_update(component: gr.Component, value: object) -> object:
+    """A widget of ours takes its payload whole; for Gradio's own controls a dictionary names properties to change."""
+    if isinstance(value, dict) and not isinstance(component, gr.HTML):
+        return gr.update(**value)
+    if isinstance(component, gr.HTML) and component.elem_id == "notices":
+        return {**value, "targets": TARGETS}
+    return value

@@ -1,0 +1,138 @@
+"""From a spec to what the widgets of a page draw: one trace, one payload a widget, only what is on show."""
+
+from __future__ import annotations
+
+import time
+
+from explorer import link
+from explorer.models.bodies import legal_cuts
+from explorer.models.weights import describe_imagenet
+from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+from explorer.trace.records import Trace, freeze_rows, groups_of
+from explorer.trace.summary import torchinfo_text
+from explorer.trace.tracer import trace
+from explorer.ui.read import Reading, cut_steps, usual_rates
+from explorer.ui.services import Services
+from explorer.ui.weights_desk import Desk
+from explorer.views.groups import groups
+from explorer.views.numbers import numbers
+from explorer.views.ribbon import ribbon
+from explorer.views.source import fastai_call, script, why_no_fastai
+from explorer.views.table import table
+from explorer.views.tree import tree
+
+
+def describe(reading: Reading, services: Services, tab: str) -> dict[str, object]:
+    """Payloads by widget name for a model; of the tabs only the one on show.
+
+    Raises SpecError where nothing can be built.
+    """
+    start = time.perf_counter()
+    spec, train = reading.spec, reading.train
+    shown = shown_trace(spec, train)
+    rates = group_rates(shown, train)
+    frozen = frozen_count(train, len(rates))
+    payloads = {
+        "ribbon": ribbon(spec, shown, legal_cuts(spec.body.arch), frozen=frozen, lrs=rates, **in_use(spec, services)),
+        "cut": cut_steps(spec),
+        "groups": groups(shown, frozen, rates),
+        "weightsline": {"text": weights_line(spec)},
+        "topbar": topbar(services, spec, train),
+        **one_tab(tab, spec, shown),
+    }
+    payloads["numbers"] = numbers(shown, ms=1000 * (time.perf_counter() - start))
+    return payloads
+
+
+def describe_tab(reading: Reading, tab: str) -> dict[str, object]:
+    """The payload of one inner tab alone; {} where nothing can be built."""
+    try:
+        return one_tab(tab, reading.spec, shown_trace(reading.spec, reading.train))
+    except SpecError:
+        return {}
+
+
+def group_payload(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
+    """The rows of the parameter groups alone."""
+    shown = shown_trace(spec, train)
+    rates = group_rates(shown, train)
+    return groups(shown, frozen_count(train, len(rates)), rates)
+
+
+def shown_trace(spec: ClassifierSpec, train: TrainSpec) -> Trace:
+    """The model as it would train: frozen groups do not learn. Raises SpecError where nothing can be built."""
+    plain = trace(spec)
+    return freeze_rows(plain, frozen_count(train, len(groups_of(plain))), train.train_bn)
+
+
+def one_tab(tab: str, spec: ClassifierSpec, shown: Trace) -> dict[str, object]:
+    """The payload of one inner tab; {} for tabs that do not show the model."""
+    if tab == "tree":
+        return {"tree": tree(shown)}
+    if tab == "layers":
+        return {"layers": table(shown)}
+    if tab == "code":
+        return {"code": code(spec, shown)}
+    if tab == "summary":
+        return {"summary": {"sections": [{"title": "torchinfo", "lang": "text", "text": torchinfo_text(spec)}]}}
+    return {}
+
+
+def code(spec: ClassifierSpec, shown: Trace) -> dict[str, object]:
+    """The script that builds this model, and the fastai call that does, where there is one."""
+    call = fastai_call(spec, shown)
+    return {
+        "sections": [
+            {"title": "PyTorch", "lang": "python", "text": script(spec, shown), "note": ""},
+            {"title": "fastai", "lang": "python", "text": call or "", "note": "" if call else why_no_fastai(spec)},
+        ]
+    }
+
+
+def group_rates(shown: Trace, train: TrainSpec) -> tuple[float, ...]:
+    """A rate for each group of this model: the chosen ones where they fit, else the usual ones below the head's."""
+    count = len(groups_of(shown))
+    return train.lrs if train.lrs and len(train.lrs) == count else usual_rates(train.lr, count)
+
+
+def frozen_count(train: TrainSpec, count: int) -> int:
+    """How many of `count` groups do not learn."""
+    if isinstance(train.frozen, bool):
+        return count - 1 if train.frozen else 0
+    return min(train.frozen, count)
+
+
+def weights_line(spec: ClassifierSpec) -> str:
+    """What is said below the choice of weights: recipe and licence, a file's name, or what random means."""
+    if spec.body.weights == "imagenet":
+        return describe_imagenet(spec.body.arch)
+    if spec.body.weights in ("random", None):
+        return "Nothing is borrowed: every layer starts from noise."
+    return f"From {spec.body.weights.rpartition('/')[2]}, matched by name."
+
+
+def topbar(services: Services, spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
+    """Device and the link to share."""
+    return {"device": services.device, "kind": services.device_kind, "link": link.encode(spec, train)}
+
+
+def in_use(spec: ClassifierSpec, services: Services) -> dict[str, object]:
+    """What the ribbon must know of the weights: which are really in use, whether they are on their way, a banner."""
+    if spec.body.weights != "imagenet":
+        return {}
+    desk = services.weights.ask(spec.body.arch)
+    if desk.state == "ready":
+        return {}
+    if desk.state == "fetching":
+        return {"loading": True}
+    return {"weights": "random", "notice": offline(desk)}
+
+
+def offline(desk: Desk) -> dict[str, object]:
+    """The banner that names what failed and offers another try or a file."""
+    return {
+        "kind": "offline",
+        "title": "ImageNet weights not reachable: random weights in use.",
+        "text": f"{desk.reason} Shapes and costs are exact; accuracy will be low.",
+        "actions": [{"id": "retry", "label": "Try again"}, {"id": "file", "label": "Use a file"}],
+    }

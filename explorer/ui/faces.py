@@ -1,0 +1,109 @@
+"""What each stage of the body sees of one picture: the real activations that the ribbon paints on its slabs."""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from explorer.models.bodies import create_body, get_arch
+from explorer.spec import BodySpec, ClassifierSpec
+from explorer.trace.activations import faces as stage_faces
+from explorer.trace.tracer import trace
+from explorer.ui.services import Services
+from explorer.ui.widget import ASSETS
+from explorer.views.previews import face_png
+from explorer.views.ribbon import body_stages
+
+PHOTO = ASSETS / "samples" / "cat.jpg"
+PHOTO_SIDE = 240
+LARGEST = 512  # pixels: above that a forward pass takes seconds
+PATIENCE = 0.4  # seconds to wait for weights before the page is told that they are on their way
+
+
+def faces_function(services: Services) -> Callable[[object], dict]:
+    """The server function that the ribbon calls when it has painted: [arch, weights, size, cut, n_in] -> pictures.
+
+    The answer holds `key`, `photo` and `faces` (data URIs by module), or `pending` with words and bytes while weights
+    are on their way, or only `key` where there is nothing to show. Anyone can call it: everything is checked.
+    """
+
+    def look(asked: object) -> dict:
+        try:
+            body = _body_spec(asked, services)
+            if body.weights == "imagenet":
+                desk = services.weights.ask(body.arch, wait=PATIENCE)
+                if desk.state == "fetching":
+                    text = f"Fetching {body.arch}"
+                    return {
+                        "key": asked,
+                        "photo": photo(),
+                        "pending": {"text": text, "done": desk.done, "total": desk.total},
+                    }
+                if desk.state == "missing":
+                    body = replace(body, weights="random")
+            ends = tuple(stage.shown.row.qual for stage in body_stages(trace(ClassifierSpec(body=body))))
+            return {"key": asked, "photo": photo(), "faces": faces(body, ends)}
+        except (ValueError, TypeError, RuntimeError, OSError):
+            return {"key": asked if isinstance(asked, list) else None, "photo": photo()}
+
+    return look
+
+
+def _body_spec(asked: object, services: Services) -> BodySpec:
+    """The body that a key names; ValueError for what is none, or names a file that may not be opened."""
+    if not isinstance(asked, list) or len(asked) != 5:
+        raise ValueError("A key names architecture, weights, size, cut and channels.")
+    arch, weights, size, cut, n_in = asked
+    body = BodySpec(arch=arch, weights=weights, cut=cut, size=size, n_in=n_in)
+    if body.size > LARGEST:
+        raise ValueError(f"Faces are shown up to {LARGEST} pixels.")
+    if body.weights not in ("imagenet", "random", None) and not services.is_allowed_file(body.weights):
+        raise ValueError("Only a file given in this page can be opened.")
+    return body
+
+
+@lru_cache(maxsize=1)
+def photo() -> str:
+    """The sample picture as a data URI, small enough for the page."""
+    return _as_uri(Image.open(PHOTO).convert("RGB").resize((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS))
+
+
+@lru_cache(maxsize=32)
+def faces(body: BodySpec, quals: tuple[str, ...]) -> dict[str, str]:
+    """PNG data URIs by name of a module in the built model ("0.4"): mean activation over channels, at true resolution.
+
+    Raises ValueError where the body cannot be built, RuntimeError where it cannot run at this size.
+    """
+    network = _body(body.arch, body.weights, body.cut, body.n_in)
+    seen = stage_faces(nn.Sequential(network), _picture(body), quals)
+    return {qual: face_png(face) for qual, face in seen.items()}
+
+
+@lru_cache(maxsize=2)
+def _body(arch: str, weights: str | None, cut: int | str | None, n_in: int) -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return create_body(arch, cut=cut, weights=weights, n_in=n_in).eval()
+
+
+def _picture(body: BodySpec) -> Tensor:
+    """The sample picture as the body gets it: (1, n_in, size, size), normalised; channels repeat beyond three."""
+    image = Image.open(PHOTO).convert("RGB").resize((body.size, body.size), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 255
+    arch = get_arch(body.arch)
+    x = (pixels - torch.tensor(arch.mean)[:, None, None]) / torch.tensor(arch.std)[:, None, None]
+    return x.repeat(-(-body.n_in // 3), 1, 1)[: body.n_in][None]
+
+
+def _as_uri(image: Image.Image) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + b64encode(buffer.getvalue()).decode()

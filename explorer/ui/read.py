@@ -1,0 +1,306 @@
+"""What the controls of the classifier page hold, as specs; and specs, as what the controls should hold.
+
+Anyone may call a handler with anything (the endpoints are reachable through REST), so nothing here trusts a value:
+what cannot be meant becomes a sentence at its field, and the rest still counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from explorer import link
+from explorer.models.bodies import Cut, child_names, dropped_parts, legal_cuts, list_archs, resolve_cut
+from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+
+POOLS = {"Concat": "concat", "Avg": "avg", "Max": "max", "None": None}
+WEIGHTS = {"ImageNet": "imagenet", "Random": "random", "File": "file"}
+SCHEDULES = {"One-cycle": "one_cycle", "Fine-tune": "fine_tune", "Flat": "flat"}
+AUGMENTATIONS = {"Basic": "basic", "None": "none"}
+SIZES = {"Small": "small", "Medium": "medium", "Large": "large"}
+
+Values = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Both specs, and by field the sentence for each value that could not be used."""
+
+    spec: ClassifierSpec
+    train: TrainSpec
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def builds(self) -> bool:
+        """Whether the picture may follow: nothing that the model is made of is in doubt."""
+        return not any(name.startswith(("body.", "head.", "n_out")) for name in self.problems)
+
+
+def read(values: Values, is_allowed_file: Callable[[str], bool]) -> Reading:
+    """Specs from control values by name; `is_allowed_file` says which weight files of this machine may be opened."""
+    spec, train, problems = ClassifierSpec(), TrainSpec(), {}
+    for place, parse in BUILD_FIELDS.items():
+        try:
+            spec = link.put(spec, place, parse(values, is_allowed_file))
+        except SpecError as error:
+            problems[place] = str(error)
+    for place, parse in TRAIN_FIELDS.items():
+        try:
+            train = link.put(train, place, parse(values))
+        except SpecError as error:
+            problems[place] = str(error)
+    return Reading(spec, train, problems)
+
+
+# ---- one function a field -------------------------------------------------------------------------------------------
+
+
+def whole(place: str, what: str, value: object) -> int:
+    """A whole number from a slider, a number box or text."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+        if number == int(number):
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise SpecError(place, f"{what} must be a whole number, not “{_short(value)}”.")
+
+
+def number(place: str, what: str, value: object) -> float:
+    """A number from a slider or from text such as 1e-3."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise SpecError(place, f"{what} must be a number such as 0.001 or 1e-3, not “{_short(value)}”.") from None
+
+
+def _short(value: object) -> str:
+    return str(value)[:40]
+
+
+def _word(place: str, what: str, words: Mapping[str, object], value: object):
+    if not isinstance(value, str) or value not in words:
+        raise SpecError(place, f"{what} is one of {', '.join(words)}, not “{_short(value)}”.")
+    return words[value]
+
+
+def _part(values: Values, name: str, key: str) -> object:
+    """A part of a widget's value; None where a stranger sent something else."""
+    value = values.get(name)
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _arch(values: Values, _files) -> str:
+    arch = values.get("arch")
+    if arch not in list_archs():
+        raise SpecError("body.arch", f"There is no body “{_short(arch)}”: choose one from the list.")
+    return arch
+
+
+def _weights(values: Values, is_allowed_file) -> str:
+    kind = _word("body.weights", "Weights", WEIGHTS, values.get("weights"))
+    if kind != "file":
+        return kind
+    path = values.get("file")
+    if not path:
+        raise SpecError("body.weights", "Choose a weights file (.pth or .safetensors), or ImageNet or random weights.")
+    if not isinstance(path, str) or not is_allowed_file(path):
+        raise SpecError("body.weights", "Only a file given in this page can be opened: choose it once more.")
+    return path
+
+
+def _cut(values: Values, _files) -> int | str | None:
+    """The stepper's place; None (the architecture's own) where this body has no such place."""
+    arch, cut = values.get("arch"), _part(values, "cut", "value")
+    if arch not in list_archs() or cut is None:
+        return None
+    try:
+        place = resolve_cut(arch, cut)
+    except ValueError:
+        return None
+    return None if place.name == resolve_cut(arch).name else place.name
+
+
+def _widths(values: Values, _files) -> tuple[int, ...] | None:
+    widths = _part(values, "chips", "widths")
+    problem = _part(values, "chips", "problem")
+    if problem:
+        raise SpecError("head.lin_ftrs", str(problem)[:200])
+    if not isinstance(widths, list):
+        raise SpecError("head.lin_ftrs", "Head layers are a list of widths such as 512, 256.")
+    read = tuple(whole("head.lin_ftrs", "The width of a head layer", width) for width in widths)
+    return None if read == (512,) else read
+
+
+def _dropout(values: Values, _files) -> float | tuple[float, ...]:
+    each = str(values.get("ps_each") or "").strip()
+    if not each:
+        return number("head.ps", "Dropout", values.get("ps"))
+    return tuple(number("head.ps", "Dropout", part.strip()) for part in each.rstrip(",").split(","))
+
+
+def _flag(name: str) -> Callable[[Values, object], bool]:
+    return lambda values, _files: bool(values.get(name))
+
+
+def _y_range(values: Values, _files) -> tuple[float, float] | None:
+    text = str(values.get("y_range") or "").strip()
+    if not text:
+        return None
+    return tuple(number("head.y_range", "An end of y_range", part.strip()) for part in text.split(","))  # type: ignore[return-value]
+
+
+BUILD_FIELDS: dict[str, Callable[[Values, Callable[[str], bool]], object]] = {
+    "body.arch": _arch,
+    "body.weights": _weights,
+    "body.cut": _cut,
+    "body.size": lambda v, _: whole("body.size", "The image size", v.get("size")),
+    "body.n_in": lambda v, _: whole("body.n_in", "The number of input channels", v.get("n_in")),
+    "head.pool": lambda v, _: _word("head.pool", "Pooling", POOLS, v.get("pool")),
+    "head.lin_ftrs": _widths,
+    "head.ps": _dropout,
+    "head.first_bn": _flag("first_bn"),
+    "head.bn_final": _flag("bn_final"),
+    "head.lin_first": _flag("lin_first"),
+    "head.y_range": _y_range,
+    "n_out": lambda v, _: whole("n_out", "The number of outputs", _part(v, "chips", "outputs")),
+}
+
+
+def _data(values: Values) -> str:
+    name = values.get("data")
+    if not isinstance(name, str) or not name:
+        raise SpecError("data", "Choose what to train on.")
+    path = str(values.get("path") or "").strip()
+    if name.endswith(":") and not path:
+        raise SpecError("data", "Say where the pictures are: the path of a folder on this machine.")
+    return name + path if name.endswith(":") else name
+
+
+def _group_rows(values: Values) -> list[dict]:
+    rows = _part(values, "groups", "rows")
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise SpecError("lrs", "Parameter groups need a rate and a lock each.")
+    return rows
+
+
+def _rate(values: Values) -> float:
+    return number("lr", "The rate", values.get("rate"))
+
+
+def _rates(values: Values) -> tuple[float, ...] | None:
+    """One rate a group; None where they are the usual ones, a hundredth of the head's and rising evenly."""
+    problem = _part(values, "groups", "problem")
+    if problem:
+        raise SpecError("lrs", str(problem)[:200])
+    rates = tuple(number("lrs", "The rate of a group", row.get("rate")) for row in _group_rows(values))
+    try:
+        usual = usual_rates(_rate(values), len(rates))
+    except SpecError:
+        return rates
+    return None if all(abs(a - b) <= 1e-6 * b for a, b in zip(rates, usual, strict=True)) else rates
+
+
+def _frozen(values: Values) -> bool | int:
+    """How many groups, from the input on, are locked; True for all but the last."""
+    locks = [bool(row.get("frozen")) for row in _group_rows(values)]
+    count = locks.index(False) if False in locks else len(locks)
+    return True if count == len(locks) - 1 and count > 0 else count
+
+
+TRAIN_FIELDS: dict[str, Callable[[Values], object]] = {
+    "data": _data,
+    "data_size": lambda v: _word("data_size", "The size of the set", SIZES, v.get("data_size")),
+    "difficulty": lambda v: number("difficulty", "Difficulty", v.get("difficulty")),
+    "epochs": lambda v: whole("epochs", "The number of epochs", v.get("epochs")),
+    "lr": _rate,
+    "lrs": _rates,
+    "batch_size": lambda v: whole("batch_size", "The batch size", v.get("batch_size")),
+    "frozen": _frozen,
+    "train_bn": lambda v: bool(v.get("train_bn")),
+    "schedule": lambda v: _word("schedule", "The schedule", SCHEDULES, v.get("schedule")),
+    "wd": lambda v: number("wd", "Weight decay", v.get("wd")),
+    "augment": lambda v: _word("augment", "Augmentation", AUGMENTATIONS, v.get("augment")),
+    "seed": lambda v: whole("seed", "The seed", v.get("seed")),
+}
+
+
+def usual_rates(lr: float, groups: int) -> tuple[float, ...]:
+    """Rates that rise evenly, factor by factor, from a hundredth of the head's (fastai facts G.3)."""
+    if groups == 1:
+        return (lr,)
+    return tuple(lr / 100 * 100 ** (k / (groups - 1)) for k in range(groups))
+
+
+# ---- and back -------------------------------------------------------------------------------------------------------
+
+
+def show(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
+    """What each control should hold for these specs; `cut` and `groups` follow from the picture and are not here."""
+    body, head = spec.body, spec.head
+    names = {value: name for name, value in WEIGHTS.items()}
+    each = isinstance(head.ps, tuple)
+    return {
+        "arch": body.arch,
+        "weights": names.get(body.weights or "random", "File"),
+        "size": body.size,
+        "n_in": body.n_in,
+        "pool": _name_of(POOLS, head.pool),
+        "ps": max(head.ps) if each else head.ps,
+        "ps_each": ", ".join(f"{p:g}" for p in head.ps) if each else "",
+        "first_bn": head.first_bn,
+        "bn_final": head.bn_final,
+        "lin_first": head.lin_first,
+        "y_range": "" if head.y_range is None else f"{head.y_range[0]:g}, {head.y_range[1]:g}",
+        "data": train.data,
+        "data_size": _name_of(SIZES, train.data_size),
+        "difficulty": train.difficulty,
+        "epochs": train.epochs,
+        "rate": show_rate(train.lr),
+        "batch_size": train.batch_size,
+        "train_bn": train.train_bn,
+        "schedule": _name_of(SCHEDULES, train.schedule),
+        "wd": f"{train.wd:g}",
+        "augment": _name_of(AUGMENTATIONS, train.augment),
+        "seed": train.seed,
+    }
+
+
+def show_rate(rate: float) -> str:
+    """1e-3 rather than 0.001: the way rates are spoken of."""
+    mantissa, exponent = f"{rate:.2e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def _name_of(words: Mapping[str, object], value: object) -> str:
+    return next(name for name, meaning in words.items() if meaning == value)
+
+
+def cut_steps(spec: ClassifierSpec) -> dict[str, object]:
+    """What the cut's stepper shows: every legal cut, and which one stands."""
+    arch = spec.body.arch
+    children = len(child_names(arch)) + len(dropped_parts(arch))
+    return {
+        "value": resolve_cut(arch, spec.body.cut).name,
+        "values": [{"id": place.name, "label": cut_label(place, children)} for place in legal_cuts(arch)],
+    }
+
+
+def cut_label(place: Cut, children: int) -> str:
+    """Where a cut lies, "−2 · after layer4" at a boundary of the network's children, "after layer3.2" inside one."""
+    return f"after {place.name}" if place.index is None else f"−{children - place.index} · after {place.name}"
+
+
+def upload_folder_only(folders: tuple[Path, ...]) -> Callable[[str], bool]:
+    """A test for paths: only regular files below one of these folders may be opened."""
+    roots = tuple(folder.resolve() for folder in folders)
+
+    def allowed(path: str) -> bool:
+        try:
+            real = Path(path).resolve(strict=True)
+        except (OSError, ValueError):
+            return False
+        return real.is_file() and any(real.is_relative_to(root) for root in roots)
+
+    return allowed

@@ -1,0 +1,59 @@
+"""What handlers of every page share: the job queue, the weights desk, and what kind of host this is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import plotly
+import torch
+from gradio.utils import get_upload_folder
+
+from explorer.data.dataset import DataSet
+from explorer.data.registry import load
+from explorer.jobs.queue import Queue
+from explorer.jobs.store import Store
+from explorer.models.weights import fetch
+from explorer.train.device import describe_device, pick_device
+from explorer.ui.read import upload_folder_only
+from explorer.ui.weights_desk import WeightsDesk
+
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+
+@dataclass(frozen=True)
+class Services:
+    """Made once by `app.build` and handed to every page.
+
+    is_allowed_file   whether a weights file of this machine may be opened: uploaded here, or in EXPLORER_WEIGHTS
+    device, device_kind   what training will run on: words for people, and "cuda", "mps" or "cpu"
+    load_data         `data.registry.load`, remembering the last few sets
+    is_public         on a hosted Space
+    """
+
+    queue: Queue
+    weights: WeightsDesk
+    is_allowed_file: Callable[[str], bool]
+    device: str
+    device_kind: str
+    load_data: Callable[..., DataSet]
+    is_public: bool
+
+
+def open_services() -> Services:
+    """Open the store, start the queue, look at the machine."""
+    where = pick_device(None)
+    own = os.environ.get("EXPLORER_WEIGHTS")
+    folders = (Path(get_upload_folder()), *([Path(own)] if own else []))
+    return Services(
+        queue=Queue(Store()),
+        weights=WeightsDesk(fetch),
+        is_allowed_file=upload_folder_only(folders),
+        device=describe_device(where),
+        device_kind=torch.device(where).type,
+        load_data=lru_cache(maxsize=4)(load),
+        is_public="SPACE_ID" in os.environ,
+    )

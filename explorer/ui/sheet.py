@@ -1,0 +1,71 @@
+"""The Data tab: what a batch looks like after augmentation, how many pictures each class has, and how many classes."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from explorer.data.batches import sheet
+from explorer.data.dataset import DataError, DataSet
+from explorer.data.registry import is_here, list_data
+from explorer.ui.read import Reading
+from explorer.ui.services import Services
+
+PICTURES = 24
+
+
+def payload(reading: Reading, services: Services, seed: int = 0) -> dict[str, object]:
+    """What the contact sheet draws: pictures with labels, counts by class, notes; or one sentence why there are none."""
+    train = reading.train
+    if "data" in reading.problems:
+        return {"title": "", "items": [], "classes": [], "notes": [reading.problems["data"]]}
+    choice = _choice(train.data)
+    if choice and choice.download and not is_here(train.data):
+        text = f"Pictures come when {choice.label} has been fetched ({choice.download}): Train fetches it."
+        return {"title": choice.label, "items": [], "classes": [], "notes": [text]}
+    try:
+        dataset = _load(reading, services)
+        items = sheet(dataset, PICTURES, augment=train.augment, seed=seed)
+    except DataError as error:
+        return {"title": "", "items": [], "classes": [], "notes": [str(error)]}
+    return {
+        "title": f"A batch of {dataset.name}, {'augmented' if train.augment != 'none' else 'as it is'}",
+        "items": [list(item) for item in items],
+        "classes": _counts(dataset),
+        "notes": list(dataset.notes),
+        "seed": seed,
+    }
+
+
+def count_classes(reading: Reading, services: Services) -> tuple[int | None, str]:
+    """How many classes the chosen data has, None where that is not known yet; and one sentence if it cannot be used."""
+    if "data" in reading.problems:
+        return None, reading.problems["data"]
+    choice = _choice(reading.train.data)
+    if choice and choice.classes:
+        return choice.classes, ""
+    try:
+        return len(_load(reading, services).classes), ""
+    except DataError as error:
+        return None, str(error)
+
+
+def _choice(name: str):
+    return next((choice for choice in list_data() if choice.name == name), None)
+
+
+def _load(reading: Reading, services: Services) -> DataSet:
+    body, train = reading.spec.body, reading.train
+    return services.load_data(
+        train.data,
+        size=body.size,
+        n_in=body.n_in,
+        data_size=train.data_size,
+        difficulty=train.difficulty,
+        valid_pct=train.valid_pct,
+        seed=train.seed,
+    )
+
+
+def _counts(dataset: DataSet) -> list[list[object]]:
+    train, valid = Counter(dataset.train.labels.tolist()), Counter(dataset.valid.labels.tolist())
+    return [[name, train[i], valid[i]] for i, name in enumerate(dataset.classes)]

@@ -1,0 +1,65 @@
+"""Who fetches ImageNet weights while the page stays alive: one background thread an architecture, asked, not awaited."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What is known of an architecture's weights.
+
+    state   "fetching", "ready" or "missing"
+    done, total   bytes, while fetching
+    reason  one sentence, when missing
+    """
+
+    state: str
+    done: int = 0
+    total: int = 0
+    reason: str = ""
+    path: Path | None = None
+
+
+class WeightsDesk:
+    """Remembers, by architecture, whether its weights are here, on their way, or not to be had.
+
+    fetch   `models.weights.fetch`: (arch, progress) -> path, raises OSError with one sentence when there is no way
+    """
+
+    def __init__(self, fetch: Callable[..., Path]):
+        self._fetch = fetch
+        self._known: dict[str, Desk] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, arch: str, *, wait: float = 0.0) -> Desk:
+        """What is known now; the first question starts the fetching and waits for it up to `wait` seconds."""
+        with self._lock:
+            known = self._known.get(arch)
+            if known is not None:
+                return known
+            self._known[arch] = Desk("fetching")
+        worker = threading.Thread(target=self._work, args=(arch,), name=f"weights of {arch}", daemon=True)
+        worker.start()
+        worker.join(wait)
+        return self._known[arch]
+
+    def forget_missing(self) -> None:
+        """Before another try: what was missing is asked for again."""
+        with self._lock:
+            self._known = {arch: desk for arch, desk in self._known.items() if desk.state != "missing"}
+
+    def _work(self, arch: str) -> None:
+        try:
+            path = self._fetch(arch, progress=lambda done, total: self._tell(arch, done=done, total=total))
+        except (OSError, ValueError) as error:
+            self._tell(arch, state="missing", reason=str(error))
+        else:
+            self._tell(arch, state="ready", path=path)
+
+    def _tell(self, arch: str, **change) -> None:
+        with self._lock:
+            self._known[arch] = replace(self._known.get(arch, Desk("fetching")), **change)

@@ -1,0 +1,206 @@
+"""A run's history as a Plotly figure: loss, the rate in its own strip, and accuracy, all over epochs.
+
+`base()` is the one place of layout and line styles. Its colours are names of the sheet's tokens ("var(--ink)"): the page
+fills in live data and resolves them in the theme at hand (assets/charts.js), `figure()` fills in a History and resolves
+them from `THEMES`. A figure is a plain dictionary, as `plotly.graph_objects.Figure` takes it.
+"""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+
+from explorer.train.events import EpochDone
+from explorer.train.history import History
+
+MAX_POINTS = 800
+
+# The tokens of assets/style.css that the figure uses.
+THEMES = {
+    "light": {
+        "paper": "#fcfcfb", "line": "#dfe2e5", "ink": "#15181e", "ink2": "#434a56", "ink3": "#5c6470",
+        "frozen": "#b6bfca", "body-late": "#1f4a94", "body-late-ink": "#24508f", "tip": "#1b2029", "tip-ink": "#f3f5f8",
+    },
+    "dark": {
+        "paper": "#0f1217", "line": "#2b323c", "ink": "#eef1f5", "ink2": "#bcc4cf", "ink3": "#98a2b0",
+        "frozen": "#525d6c", "body-late": "#3d70cf", "body-late-ink": "#8db2f2", "tip": "#f0f2f5", "tip-ink": "#15181e",
+    },
+}  # fmt: skip
+SANS = "-apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
+
+
+def base() -> dict:
+    """An empty figure: `data` (six traces without points), `layout`, and `labels`, the words that move with the lines."""
+    return {"data": _traces(), "layout": _layout(), "labels": _labels()}
+
+
+def figure(history: History, *, theme: str = "light", plan: tuple[float, ...] = ()) -> dict:
+    """The figure of a run as it stands: {"data", "layout"}.
+
+    theme  "light" or "dark"
+    plan   the rates that were planned, evenly spaced from the first step to the last; drawn dotted
+    """
+    made = base()
+    labels = made.pop("labels")
+    per_epoch = history.started.steps_per_epoch if history.started else 1
+    epochs = history.started.epochs if history.started else 1
+    at = [step / per_epoch for step in history.steps]
+    done = [epoch.epoch for epoch in history.epochs]
+    points = {
+        "batches": thin(at, history.losses),
+        "train": thin(at, history.smooth),
+        "valid": (done, [epoch.valid_loss for epoch in history.epochs]),
+        "rate": thin(at, history.lrs),
+        "plan": ([epochs * i / max(1, len(plan) - 1) for i in range(len(plan))], list(plan)),
+        "accuracy": (done, [metric(epoch)[1] for epoch in history.epochs]),
+    }
+    for trace in made["data"]:
+        trace["x"], trace["y"] = points[trace["name"]]
+    layout = made["layout"]
+    layout["xaxis"]["range"] = [0, epochs]
+    layout["annotations"] += _placed(labels, points, history, epochs)
+    if starts_guessing(history):
+        layout["shapes"].append({**labels["guess_line"], "y0": guessing(history), "y1": guessing(history)})
+    return _resolved(made, {**THEMES[theme], "sans": SANS})
+
+
+def metric(epoch: EpochDone) -> tuple[str, float | None]:
+    """The number that the right chart shows: accuracy where there is one, else the first metric."""
+    metrics = dict(epoch.metrics)
+    name = "accuracy" if "accuracy" in metrics or not metrics else next(iter(metrics))
+    return name, metrics.get(name)
+
+
+def starts_guessing(history: History) -> bool:
+    """Whether the run began from random weights, so that its loss should begin at ln(classes)."""
+    started = history.started
+    return started is not None and started.weights.startswith("random") and len(started.classes) > 1
+
+
+def guessing(history: History) -> float:
+    """The loss of somebody who gives every class the same chance: ln(classes)."""
+    return math.log(len(history.started.classes))
+
+
+def thin(x: list[float], y, limit: int = MAX_POINTS) -> tuple[list[float], list[float]]:
+    """At most `limit` points that keep the look of a line: of each bucket the lowest and the highest, in order."""
+    y = list(y)
+    if len(x) <= limit:
+        return list(x), y
+    size = math.ceil(2 * len(x) / limit)
+    keep = [0]
+    for start in range(0, len(y), size):
+        bucket = range(start, min(start + size, len(y)))
+        keep += sorted({min(bucket, key=y.__getitem__), max(bucket, key=y.__getitem__)})
+    keep.append(len(y) - 1)
+    keep = sorted(set(keep))
+    return [x[i] for i in keep], [y[i] for i in keep]
+
+
+def _traces() -> list[dict]:
+    dots = {"size": 6, "color": "var(--body-late)"}
+    late = {"color": "var(--body-late)", "width": 2}
+    hover = "epoch %{x:.2f}<br>"
+    return [
+        _trace("batches", line={"color": "var(--frozen)", "width": 1}, opacity=0.75, hoverinfo="skip"),
+        _trace("train", line={"color": "var(--ink2)", "width": 1.75}, hovertemplate=hover + "train %{y:.4g}<extra></extra>"),
+        _trace("valid", mode="lines+markers", line=late, marker=dots, hovertemplate="epoch %{x}<br>valid %{y:.4g}<extra></extra>"),
+        _trace("plan", yaxis="y2", line={"color": "var(--ink3)", "width": 1.25, "dash": "1.5px 3px"}, hoverinfo="skip"),
+        _trace("rate", yaxis="y2", line={"color": "var(--ink2)", "width": 1.5}, hovertemplate=hover + "rate %{y:.3g}<extra></extra>"),
+        _trace("accuracy", xaxis="x2", yaxis="y3", mode="lines+markers", line=late, marker=dots,
+               hovertemplate="epoch %{x}<br>%{y:.4f}<extra></extra>"),
+    ]  # fmt: skip
+
+
+def _trace(name: str, **style) -> dict:
+    return {"type": "scatter", "name": name, "xaxis": "x", "yaxis": "y", "mode": "lines", "cliponaxis": False, "x": [], "y": [], **style}
+
+
+def _layout() -> dict:
+    plain = {
+        "showgrid": False, "zeroline": False, "showline": False,
+        "ticks": "outside", "ticklen": 4, "tickcolor": "rgba(0,0,0,0)", "tickfont": {"color": "var(--ink3)"},
+    }
+    return {
+        "height": 208,
+        "margin": {"l": 26, "r": 8, "t": 26, "b": 22},
+        "showlegend": False,
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": "var(--sans)", "size": 12, "color": "var(--ink3)"},
+        "hovermode": "closest",
+        "hoverlabel": {
+            "bgcolor": "var(--tip)", "bordercolor": "var(--tip)", "font": {"color": "var(--tip-ink)", "size": 12},
+        },
+        "xaxis": {**plain, "domain": [0, 0.6], "anchor": "y2", "range": [0, 1], "nticks": 7},
+        "yaxis": {**plain, "domain": [0.3, 1], "rangemode": "tozero", "nticks": 5},
+        "yaxis2": {**plain, "domain": [0, 0.2], "rangemode": "tozero", "showticklabels": False},
+        "xaxis2": {**plain, "domain": [0.73, 1], "anchor": "y3", "matches": "x", "nticks": 2},
+        "yaxis3": {**plain, "domain": [0, 1], "anchor": "x2", "range": [0, 1.02], "tickvals": [0, 0.5, 1]},
+        "annotations": [
+            _label("<b>Loss</b>", "var(--ink)", "x domain", "y domain", xanchor="left", yanchor="bottom", x=0, y=1, xshift=-26, yshift=6),
+            _label("<b>Accuracy</b>", "var(--ink)", "x2 domain", "y3 domain", xanchor="left", yanchor="bottom", x=0, y=1, xshift=-24, yshift=6),
+        ],
+        "shapes": [
+            _line("x domain", "y", x0=0, x1=1, y0=0, y1=0),
+            _line("x2 domain", "y3", x0=0, x1=1, y0=0, y1=0),
+        ],
+    }  # fmt: skip
+
+
+def _labels() -> dict:
+    """Words on the lines; x, y, text and where they hang are filled in as the lines grow."""
+    late = "var(--body-late-ink)"
+    return {
+        "train": _label("train", "var(--ink3)", "x", "y"),
+        "valid": _label("valid", late, "x", "y"),
+        "rate": _label("rate", "var(--ink3)", "x", "y2", yanchor="bottom", yshift=2),
+        "accuracy": _label("", late, "x2", "y3"),
+        "guess": _label("", "var(--ink3)", "x domain", "y", xanchor="right", yanchor="bottom", x=1),
+        "guess_line": _line("x domain", "y", x0=0, x1=1, line={"color": "var(--ink3)", "width": 1.25, "dash": "4px 3px"}),
+    }  # fmt: skip
+
+
+def _label(text: str, color: str, xref: str, yref: str, **place) -> dict:
+    return {"text": text, "font": {"color": color}, "xref": xref, "yref": yref, "showarrow": False, **place}
+
+
+def _line(xref: str, yref: str, **place) -> dict:
+    line = {"color": "var(--line)", "width": 1}
+    return {"type": "line", "layer": "below", "xref": xref, "yref": yref, "line": line, **place}
+
+
+def _placed(labels: dict, points: dict, history: History, epochs: int) -> list[dict]:
+    """The words at their lines; a line without points has none."""
+    placed = []
+
+    def put(name: str, i: int, text: str, above: bool) -> None:
+        x, y = points[name][0][i], points[name][1][i]
+        right = x > 0.6 * epochs
+        place = {"xanchor": "right" if right else "left", "yanchor": "bottom" if above else "top", "yshift": 4 if above else -4}
+        placed.append({**place, **labels[name], "x": x, "y": y, "text": text})
+
+    if len(history.steps) > 1:
+        put("train", len(points["train"][0]) // 3, "train", True)
+        put("rate", -1, "rate", True)
+    if history.epochs:
+        last = history.epochs[-1]
+        put("valid", -1, f"<b>valid {last.valid_loss:.2f}</b>", last.valid_loss > last.train_loss)
+        name, value = metric(last)
+        if value is not None:
+            put("accuracy", -1, f"<b>{value:.2f}</b>", value < 0.9 or last.epoch > 0.6 * epochs)
+    if starts_guessing(history):
+        text = f"ln {len(history.started.classes)}, where guessing starts"
+        placed.append({**labels["guess"], "y": guessing(history), "text": text})
+    return placed
+
+
+def _resolved(value, colors: dict[str, str]):
+    """The same structure with every "var(--name)" replaced."""
+    if isinstance(value, dict):
+        return {key: _resolved(inner, colors) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_resolved(inner, colors) for inner in value]
+    if isinstance(value, str) and value.startswith("var(--"):
+        return colors[value[6:-1]]
+    return deepcopy(value)

@@ -1,0 +1,65 @@
+"""Records as a table: a row a module, and the sums of its columns."""
+
+from __future__ import annotations
+
+from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Layer, Trace
+from explorer.views.numbers import megabytes, shape, short
+
+GROUPS = (EARLY, LATE, HEAD, MIXED)
+COLUMNS = ("qual", "name", "cls", "detail", "in_shape", "out_shape", "params", "trainable", "macs", "bytes", "group", "container")
+
+
+def table(trace: Trace) -> dict:
+    """The payload of `Explorer.layers`: one array a module in the order of the run, words said once.
+
+    {"columns", "words", "groups", "rows": [[qual, name, word of cls, word of detail, in, out, params, trainable, MACs, bytes,
+    group, container]], "totals": [params, trainable, MACs, bytes], "failed": qual | None}. Every row holds its own numbers
+    only, so that the columns add up to the totals; `container` is 1 for a module that is a frame around others and
+    nothing else, which a table of leaves leaves out.
+    """
+    words: dict[str, int] = {}
+    rows = [
+        [
+            layer.qual, "" if layer.qual.endswith(f".{layer.name}") else layer.name,
+            words.setdefault(layer.cls, len(words)), words.setdefault(layer.detail, len(words)),
+            layer.in_shape, layer.out_shape, layer.params, layer.trainable, layer.macs, layer.activation_bytes,
+            GROUPS.index(layer.group), int(is_frame(layer)),
+        ]
+        for layer in trace.layers
+    ]  # fmt: skip
+    totals = trace.totals
+    return {
+        "columns": COLUMNS,
+        "words": list(words),
+        "groups": GROUPS,
+        "rows": rows,
+        "totals": [totals.params, totals.trainable, totals.macs, totals.activation_bytes],
+        "failed": trace.failure.qual if trace.failure else None,
+    }
+
+
+def is_frame(layer: Layer) -> bool:
+    """True for a container that has nothing of its own to count."""
+    return layer.container and not (layer.params or layer.macs or layer.activation_bytes)
+
+
+def table_text(trace: Trace) -> str:
+    """The leaves as lines of text, with the sums below."""
+    lines = [("#", "name", "class", "in shape", "out shape", "params", "trainable", "MACs", "activations")]
+    for number, layer in enumerate((layer for layer in trace.layers if not is_frame(layer)), 1):
+        cls = f"{layer.cls} {layer.detail}".rstrip()
+        lines.append((str(number), layer.qual, cls, shape(layer.in_shape), shape(layer.out_shape), *_numbers(layer)))
+    lines.append(("", "total", "", "", "", *_numbers(trace.totals)))
+    wide = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    cells = [
+        [value.ljust(wide[k]) if 1 <= k <= 4 else value.rjust(wide[k]) for k, value in enumerate(line)] for line in lines
+    ]
+    text = ["  ".join(line).rstrip() for line in cells]
+    if trace.failure:
+        text += ["", trace.failure.reason]
+    return "\n".join(text) + "\n"
+
+
+def _numbers(row) -> tuple[str, ...]:
+    counts = tuple(short(n) if n else "" for n in (row.params, row.trainable, row.macs))
+    return (*counts, megabytes(row.activation_bytes) if row.activation_bytes else "")

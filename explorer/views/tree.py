@@ -1,0 +1,253 @@
+"""Records as a tree: rows in pre-order, each with the sums of everything below it, repeats folded into one row."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import groupby, takewhile
+from typing import NamedTuple
+
+from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Layer, Shape, Trace
+from explorer.views.numbers import shape, short
+
+GROUPS = (EARLY, LATE, HEAD, MIXED)
+COLUMNS = ("depth", "part", "index", "name", "cls", "shape", "params", "macs", "bytes", "group", "flags", "early")
+OPEN, FOLD, FROZEN, FAILED, KIDS = 1, 2, 4, 8, 16
+SHORT_CLASSES = {"BatchNorm1d": "BN", "BatchNorm2d": "BN", "Conv2d": "Conv", "MaxPool2d": "MaxPool", "AvgPool2d": "AvgPool"}
+
+
+class Node(NamedTuple):
+    """A module with its children and the sums over itself and everything below.
+
+    early  parameters in the early group, from which a mixed row's two colours follow
+    fixed  parameters outside normalisation layers, and how many of those learn: norms learn even in a frozen group
+    kind   equal for nodes of the same structure, shapes and sizes, down to the leaves
+    """
+
+    layer: Layer
+    kids: tuple[Node, ...]
+    params: int
+    trainable: int
+    macs: int
+    activation_bytes: int
+    early: int
+    fixed: tuple[int, int]
+    kind: int
+
+    @property
+    def part(self) -> str:
+        """Its name in its parent, "1" of "0.4.1"."""
+        return self.layer.qual.rpartition(".")[2]
+
+
+class Row(NamedTuple):
+    """A line of the tree: a module, or a fold that stands for several siblings.
+
+    part     its name in the parent: "1", "conv1"; of a fold the range, "1–5"
+    index    its number for people: "4", "0–3", "6.1–5"; "" for what is called by name
+    name     what the architecture calls it; "" for what has only a number
+    cls      class and detail in one: "Dropout 0.25", "BasicBlock ×5"
+    early    share of the early group in its parameters, for mixed rows
+    flags    OPEN by default, FOLD, FROZEN, FAILED, KIDS, added up
+    """
+
+    depth: int
+    part: str
+    index: str
+    name: str
+    cls: str
+    out_shape: Shape | None
+    params: int
+    macs: int
+    activation_bytes: int
+    group: str
+    early: float
+    flags: int
+
+
+def tree(trace: Trace) -> dict:
+    """The payload of `Explorer.tree`: short arrays under one header, class texts said once.
+
+    {"columns", "classes", "groups", "rows": [[depth, part, …, flags(, early)]], "total", "failure": {"qual", "reason"} | None}
+    A row's qualified name is its parts joined from the root, folds left out. Sums are parameters, MACs and bytes.
+    """
+    classes: dict[str, int] = {}
+    rows = []
+    for row in tree_rows(trace):
+        values = [
+            row.depth, row.part, row.index, row.name, classes.setdefault(row.cls, len(classes)), row.out_shape,
+            row.params, row.macs, row.activation_bytes, GROUPS.index(row.group), row.flags,
+        ]  # fmt: skip
+        rows.append(values + [round(row.early, 4)] if row.group == MIXED else values)
+    failure = trace.failure and {"qual": trace.failure.qual, "reason": trace.failure.reason}
+    return {
+        "columns": COLUMNS,
+        "classes": list(classes),
+        "groups": GROUPS,
+        "rows": rows,
+        "total": trace.totals.params,
+        "failure": failure,
+    }
+
+
+def tree_text(trace: Trace) -> str:
+    """The same tree as lines of text; of folded repeats the first one's inside is told."""
+    lines = [("name", "class", "out shape", "params", "")]
+    for row in tree_rows(trace, each=False):
+        label = "  " * row.depth + " ".join(filter(None, (row.index, row.name)))
+        mark = "failed" if row.flags & FAILED else "frozen" if row.flags & FROZEN else ""
+        lines.append((label, row.cls, shape(row.out_shape), short(row.params) if row.params else "", mark))
+    wide = [max(len(line[k]) for line in lines) for k in range(4)]
+    text = [
+        f"{name:<{wide[0]}}  {cls:<{wide[1]}}  {out:<{wide[2]}}  {params:>{wide[3]}}  {mark}".rstrip()
+        for name, cls, out, params, mark in lines
+    ]
+    if trace.failure:
+        text += ["", trace.failure.reason]
+    return "\n".join(text) + "\n"
+
+
+def tree_rows(trace: Trace, each: bool = True) -> tuple[Row, ...]:
+    """All rows in pre-order. `each` gives every member of a folded repeat, otherwise only the first one's inside."""
+    failed = trace.failure.qual if trace.failure else None
+    return tuple(row for root in grow(trace) for row in _walk(root, 0, failed, each, True, root.layer.group != HEAD))
+
+
+def grow(trace: Trace) -> tuple[Node, ...]:
+    """Rows to trees, from the last row to the first, so that every child is whole before its parent is made."""
+    kids: dict[str, list[Node]] = defaultdict(list)
+    kinds: dict[tuple, int] = {}
+    failed = trace.failure.qual if trace.failure else None
+    for layer in reversed(trace.layers):
+        below = tuple(reversed(kids.pop(layer.qual, ())))
+        kids[layer.qual.rpartition(".")[0]].append(_node(layer, below, kinds, layer.qual == failed))
+    return tuple(reversed(kids[""]))
+
+
+def _node(layer: Layer, kids: tuple[Node, ...], kinds: dict[tuple, int], failed: bool) -> Node:
+    looks = (
+        layer.cls, layer.detail, layer.in_shape, layer.out_shape, layer.params, layer.trainable, layer.group, failed,
+        tuple((kid.part, kid.kind) for kid in kids),
+    )  # fmt: skip
+    own = (0, 0) if layer.norm else (layer.params, layer.trainable)
+    return Node(
+        layer,
+        kids,
+        params=layer.params + sum(kid.params for kid in kids),
+        trainable=layer.trainable + sum(kid.trainable for kid in kids),
+        macs=layer.macs + sum(kid.macs for kid in kids),
+        activation_bytes=layer.activation_bytes + sum(kid.activation_bytes for kid in kids),
+        early=(layer.params if layer.group == EARLY else 0) + sum(kid.early for kid in kids),
+        fixed=(own[0] + sum(kid.fixed[0] for kid in kids), own[1] + sum(kid.fixed[1] for kid in kids)),
+        kind=kinds.setdefault(looks, len(kinds)),
+    )
+
+
+def _walk(node: Node, depth: int, failed: str | None, each: bool, alone: bool, first: bool) -> Iterator[Row]:
+    """A node's row, then its children's, runs of them folded.
+
+    alone  it has no siblings to choose from: unfolded from the start
+    first  it holds the input's end of the body, where the stem is
+    """
+    yield _module_row(node, depth, failed, opened=alone)
+    for run in _runs(node.kids, first, each):
+        inner = depth + 1
+        if len(run) == 1:
+            only = alone and len(node.kids) == 1
+            yield from _walk(run[0], inner, failed, each, only, first and run[0] is node.kids[0])
+            continue
+        repeats = run[0].kind == run[1].kind
+        yield _fold_row(run, inner, repeats)
+        for member in run[0].kids if repeats and not each else run:
+            yield from _walk(member, inner + 1, failed, each, False, False)
+
+
+def _runs(kids: tuple[Node, ...], first: bool, each: bool) -> list[tuple[Node, ...]]:
+    """Children side by side that share one row: the stem's layers, and neighbours of the same kind.
+
+    Where all children are of one kind, their parent's row already says so: no fold, unless the text is to be short.
+    """
+    stem = tuple(takewhile(lambda kid: not kid.layer.container, kids)) if first else ()
+    runs = [stem] if 2 <= len(stem) < len(kids) else []
+    rest = kids[len(stem) :] if runs else kids
+    for _, same in groupby(rest, key=lambda kid: kid.kind):
+        run = tuple(same)
+        apart = not run[0].layer.container or (each and len(run) == len(kids))
+        runs += [(kid,) for kid in run] if apart else [run]
+    return runs
+
+
+def _module_row(node: Node, depth: int, failed: str | None, opened: bool) -> Row:
+    layer = node.layer
+    flags = (
+        OPEN * (opened and bool(node.kids))
+        + FROZEN * _is_frozen((node,))
+        + FAILED * (layer.qual == failed)
+        + KIDS * bool(node.kids)
+    )
+    named = layer.name if layer.name != node.part or not node.part.isdigit() else ""
+    return _row((node,), depth, node.part, _index(layer.qual), named, _class_text(node), flags)
+
+
+def _fold_row(run: tuple[Node, ...], depth: int, repeats: bool) -> Row:
+    part = f"{run[0].part}–{run[-1].part}"
+    parent = run[0].layer.qual.rpartition(".")[0]
+    index = _index(f"{parent}.{part}") if run[0].part.isdigit() else ""
+    if repeats:
+        name, cls = "" if index else part, f"{run[0].layer.cls} ×{len(run)}"
+    else:
+        name, cls = "stem", ", ".join(SHORT_CLASSES.get(node.layer.cls, node.layer.cls) for node in run)
+    return _row(run, depth, part, index, name, cls, FOLD + KIDS + FROZEN * _is_frozen(run))
+
+
+def _row(run: tuple[Node, ...], depth: int, part: str, index: str, name: str, cls: str, flags: int) -> Row:
+    params = sum(node.params for node in run)
+    groups = {node.layer.group for node in run}
+    return Row(
+        depth,
+        part,
+        index,
+        name,
+        cls,
+        run[-1].layer.out_shape,
+        params,
+        sum(node.macs for node in run),
+        sum(node.activation_bytes for node in run),
+        groups.pop() if len(groups) == 1 else MIXED,
+        sum(node.early for node in run) / params if params else 0.0,
+        flags,
+    )
+
+
+def _index(qual: str) -> str:
+    """The number that people read: a child's own, and below a numbered child of the body both, "6.1–5"."""
+    *outer, own = qual.split(".")
+    if not own[0].isdigit():
+        return ""
+    return f"{outer[1]}.{own}" if len(outer) == 2 and outer[1].isdigit() else own
+
+
+def _class_text(node: Node) -> str:
+    """Class and detail: "Dropout 0.25", "Conv2d 3×3, stride 2", "BasicBlock, stride 2", "BasicBlock ×6"."""
+    layer = node.layer
+    inner = {kid.layer.cls for kid in node.kids if kid.layer.container}
+    if layer.cls == "Sequential" and len(inner) == 1 and all(kid.layer.container for kid in node.kids):
+        return f"{inner.pop()} ×{len(node.kids)}" if len(node.kids) > 1 else layer.cls
+    if layer.container:
+        detail = layer.detail or ("stride 2" if layer.cls != "Sequential" and _halves(layer) else "")
+        return f"{layer.cls}, {detail}" if detail else layer.cls
+    return f"{layer.cls} {layer.detail.removeprefix('p ')}".rstrip()
+
+
+def _halves(layer: Layer) -> bool:
+    """True when the picture leaves with half its side."""
+    before, after = layer.in_shape, layer.out_shape
+    return bool(before and after and len(before) == len(after) == 3 and after[1] == -(-before[1] // 2) != before[1])
+
+
+def _is_frozen(run: tuple[Node, ...]) -> bool:
+    """True when nothing in it learns but, at most, its normalisation layers."""
+    weights = sum(node.fixed[0] for node in run)
+    if weights:
+        return sum(node.fixed[1] for node in run) == 0
+    return sum(node.params for node in run) > 0 and sum(node.trainable for node in run) == 0

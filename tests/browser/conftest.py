@@ -1,0 +1,132 @@
+"""A running app and a real Chromium; a test fails on any console error and any request to another host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@dataclass
+class App:
+    """A server of ours: where it listens, its process, its folder."""
+
+    url: str
+    process: subprocess.Popen
+    home: Path
+    log: Path
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start_app(home: Path, port: int, **environment: str) -> App:
+    """Start app.py and wait until it serves its page."""
+    home.mkdir(parents=True, exist_ok=True)
+    log = home / "app.log"
+    env = {
+        **os.environ,
+        "EXPLORER_HOME": str(home),
+        "TORCH_HOME": str(home / "torch"),
+        "GRADIO_SERVER_PORT": str(port),
+        "GRADIO_IS_E2E_TEST": "1",
+        **environment,
+    }
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "app.py")], cwd=ROOT, env=env, stdout=log.open("w"), stderr=subprocess.STDOUT
+    )
+    url = f"http://127.0.0.1:{port}/"
+    deadline = time.time() + 90
+    while time.time() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"The app did not start:\n{log.read_text()[-4000:]}")
+        try:
+            urllib.request.urlopen(url, timeout=2).read()
+            return App(url, process, home, log)
+        except OSError:
+            time.sleep(0.2)
+    process.kill()
+    raise RuntimeError(f"The app was not up after 90 s:\n{log.read_text()[-4000:]}")
+
+
+def stop_app(app: App) -> None:
+    app.process.terminate()
+    try:
+        app.process.wait(10)
+    except subprocess.TimeoutExpired:
+        app.process.kill()
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory) -> Iterator[App]:
+    """One app for all tests that do not stop it."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    running = start_app(tmp_path_factory.mktemp("home"), free_port())
+    yield running
+    stop_app(running)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser, app):
+    """open_page(query="", width=1440, …) -> page; whatever it complains about fails the test at its end."""
+    faults: list[str] = []
+    contexts = []
+
+    def open_(query: str = "", *, url: str | None = None, width: int = 1440, height: int = 1000, wait=True, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        watch(page, url or app.url, faults)
+        page.goto((url or app.url) + query)
+        if wait:
+            page.wait_for_selector("#tree tbody tr", timeout=30_000)
+        return page
+
+    open_.faults = faults
+    yield open_
+    for context in contexts:
+        context.close()
+    assert faults == []
+
+
+def watch(page, url: str, faults: list[str]) -> None:
+    """Collect console errors, exceptions and requests that leave this machine's app."""
+
+    def on_request(request):
+        if not request.url.startswith((url, "data:", "blob:")):
+            faults.append(f"request to another host: {request.url[:120]}")
+
+    page.on("request", on_request)
+    page.on("pageerror", lambda error: faults.append(f"exception: {str(error)[:300]}"))
+    page.on("console", lambda m: faults.append(f"console: {m.text[:300]}") if m.type == "error" else None)

@@ -1,0 +1,112 @@
+"""Stand-ins for `train.learner.fit`, without torch, for the worker processes of these tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from explorer.train.events import EpochDone, Failed, Finished, Note, Started, Step, Stopped
+
+
+def started(epochs: int = 2, steps_per_epoch: int = 3) -> Started:
+    return Started(epochs, steps_per_epoch, epochs * steps_per_epoch, 96, 24, ("a", "b"), "cpu", 1000, 10, "random")
+
+
+def epoch_done(epoch: int) -> EpochDone:
+    return EpochDone(epoch, 1.0 / epoch, 1.1 / epoch, (("accuracy", 0.5),), 0.01)
+
+
+def short(spec, train, *, stop, weights_out):
+    yield Note("Random weights.", "warning")
+    yield started(train.epochs, 3)
+    for epoch in range(1, train.epochs + 1):
+        for batch in range(1, 4):
+            step = (epoch - 1) * 3 + batch
+            yield Step(step, 1.0 / step, 1e-3, 1.0 / step)
+        (weights_out / "last.safetensors").write_text(f"epoch {epoch}")
+        yield epoch_done(epoch)
+    yield Finished(0.1)
+
+
+def polite(spec, train, *, stop, weights_out):
+    yield started()
+    yield epoch_done(1)
+    while not stop():
+        time.sleep(0.01)
+    yield Stopped(1)
+
+
+def long_batch(spec, train, *, stop, weights_out):
+    yield started()
+    yield epoch_done(1)
+    yield Step(4, 0.5, 1e-3, 0.5)
+    time.sleep(30)
+    yield Finished()
+
+
+def gated(spec, train, *, stop, weights_out):
+    yield started()
+    while not (weights_out.parent / "go").exists():
+        time.sleep(0.01)
+    yield Finished()
+
+
+def thousand_steps(spec, train, *, stop, weights_out):
+    yield started(1, 1000)
+    for step in range(1, 1001):
+        yield Step(step, 1.0, 1e-3, 1.0)
+        time.sleep(0.0005)
+    yield Finished()
+
+
+def not_finite(spec, train, *, stop, weights_out):
+    yield Step(1, float("nan"), float("inf"), 1.0)
+    yield Failed("The loss is not finite in epoch 1, batch 1.")
+
+
+def teaches(spec, train, *, stop, weights_out):
+    yield epoch_done(1)
+    raise ValueError("The image size 16 is too small for layer4: 64 would do.")
+
+
+def breaks(spec, train, *, stop, weights_out):
+    yield started()
+    raise RuntimeError("mat1 and mat2 shapes\ncannot be multiplied")
+
+
+def out_of_memory(spec, train, *, stop, weights_out):
+    raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
+    yield
+
+
+def speaks_garbage(spec, train, *, stop, weights_out):
+    yield started()
+    sys.stdout.buffer.write(b"\x00\xff\xfe{]\n" * 5000)
+    sys.stdout.flush()
+    print("malloc(): corrupted top size\x1b[0m.", file=sys.stderr)
+    os._exit(3)
+
+
+def exits_quietly(spec, train, *, stop, weights_out):
+    yield started()
+    os._exit(0)
+
+
+def forgets_its_end(spec, train, *, stop, weights_out):
+    yield started()
+
+
+def goes_on_after_its_end(spec, train, *, stop, weights_out):
+    yield Finished()
+    yield Step(1, 1.0, 1e-3)
+
+
+def tells_threads(spec, train, *, stop, weights_out):
+    yield Note(os.environ["OMP_NUM_THREADS"])
+    yield Finished()
+
+
+def tells_its_orders(spec, train, *, stop, weights_out):
+    yield Note(repr((spec, train)))
+    yield Finished()
