@@ -2,7 +2,7 @@
 // Layout, line styles and the style of the words come from explorer/views/curves.py: base().
 Explorer.charts = (() => {
   const { el, svg } = Explorer;
-  const HEIGHT = 208, MAX_POINTS = 800, CONFIG = { displayModeBar: false, doubleClick: 'reset', typesetMath: false };
+  const HEIGHT = 208, MAX_POINTS = 500, MAX_DOTS = 40, CONFIG = { displayModeBar: false, doubleClick: 'reset', typesetMath: false };
 
   const metric = epoch => Explorer.history.metric(epoch);
 
@@ -99,7 +99,8 @@ Explorer.charts = (() => {
       const level = Math.log(run.started.classes.length);
       layout.shapes.push({ ...labels.guess_line, y0: level, y1: level });
     }
-    return { data: data.map(trace => ({ ...trace, ...lines[trace.name] })), layout };
+    const bare = epochs > MAX_DOTS ? { mode: 'lines' } : {};
+    return { data: data.map(trace => ({ ...trace, ...lines[trace.name], ...bare })), layout };
   }
 
   // ---- plain SVG: the axes of an empty chart, and the lines where there is no Plotly ----
@@ -224,5 +225,5 @@ Explorer.charts = (() => {
     return { draw, reset, save, get plotted() { return drawn; } };
   }
 
-  return { create, thin };
+  return { create, figure, thin };
 })();

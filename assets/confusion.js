@@ -1,6 +1,6 @@
 // Which class was taken for which: a table of heat cells, rows the truth, columns the guess, and its worst cells in words.
 Explorer.confusion = root => {
-  const { el } = Explorer, WORST = 3, MANY = 12, ROOMY = 22, SMALL = 16;
+  const { el } = Explorer, WORST = 3, MANY = 12, ROOMY = 18, SMALL = 16;
   const summary = el('summary', '', 'Confusion', root), worst = el('ul', 'worst', null, root);
   const scroll = el('div', 'scroll', null, root), hint = el('p', 'help', null, root);
   const RULE = 'Rows are the truth, columns the guess.';

@@ -1,7 +1,8 @@
 // Follow a run on the server from its first event, by cursor, until told that it is over.
-// told.news(answer, more) -> whether to go on; told.lost() at each poll that brought nothing. Returns a function that ends it.
+// told.news(answer, more) -> whether to go on: its events carry the server's clock as `at`, `more` says that others wait, and
+// answer.anew that the server began again at the first. told.lost() at each poll that brought nothing. Returns what ends it.
 Explorer.follow = (server, run, pace, told) => {
-  const FULL = 500, HIDDEN = 2000, PATIENCE = 15000;
+  const HIDDEN = 2000, PATIENCE = 15000;
   let cursor = 0, timer = 0, failures = 0, asking = false, over = false;
 
   const late = () => new Promise(resolve => setTimeout(resolve, PATIENCE));
@@ -22,9 +23,10 @@ Explorer.follow = (server, run, pace, told) => {
       return;
     }
     failures = 0;
-    const events = answer.events ?? [], more = events.length >= FULL;
-    cursor = answer.next ?? cursor + events.length;
-    if (!told.news({ ...answer, events }, more)) end();
+    const events = (answer.events ?? []).map((event, i) => ({ ...event, at: answer.times?.[i] }));
+    const anew = answer.since != null && answer.since !== cursor, more = answer.next < answer.n;
+    cursor = answer.next ?? 0;
+    if (!told.news({ ...answer, events, anew }, more)) end();
     else again(more ? 0 : document.hidden ? Math.max(HIDDEN, pace) : pace);
   }
 

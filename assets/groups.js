@@ -54,7 +54,7 @@ Explorer.groups = (element, props, trigger, watch) => {
 
   // 1e-4, .0001, 0.001: a number from 0 to 10.
   function wrong(rate) {
-    if (!/^\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(rate)) return `A learning rate is a number such as 1e-4, not “${rate}”.`;
+    if (!/^\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(rate)) return `A learning rate is a number such as 1e\u20114, not “${rate}”.`;
     return Number(rate) > 10 ? `A learning rate must lie between 0 and 10, not ${rate}.` : '';
   }
 

@@ -30,6 +30,7 @@ Explorer.layers = (element, props, trigger, watch) => {
 
   let rows = [], totals = {}, failed = null, shown = [], sort = null, query = '', frames = false;
   let selected = Explorer.picked, current = null;
+  let tall = 600, top = 0;                     // of the scrolled box, remembered: asking for them costs a layout
   const lines = new Map();
 
   const { search, hits } = controls();
@@ -83,8 +84,8 @@ Explorer.layers = (element, props, trigger, watch) => {
   // Rows in view (all of them where they are few), with empty rows that keep the length of the scroll bar.
   function fill() {
     const many = shown.length > MANY;
-    const from = many ? Math.max(0, Math.floor(scroll.scrollTop / ROW) - SPARE) : 0;
-    const to = many ? Math.min(shown.length, from + Math.ceil((scroll.clientHeight || 600) / ROW) + 2 * SPARE) : shown.length;
+    const from = many ? Math.max(0, Math.floor(top / ROW) - SPARE) : 0;
+    const to = many ? Math.min(shown.length, from + Math.ceil(tall / ROW) + 2 * SPARE) : shown.length;
     const part = shown.slice(from, to).map((row, k) => line(row, from + k));
     placeRows(body, [space('above', from), ...part, space('below', shown.length - to)]);
   }
@@ -118,6 +119,7 @@ Explorer.layers = (element, props, trigger, watch) => {
     tr.dataset.qual = qual;
     const cells = COLUMNS.map(({ id, right }) => el(id === 'name' ? 'th' : 'td', right ? `${id} right` : id, null, tr));
     cells[1].scope = 'row';
+    cells[1] = el('bdi', '', null, cells[1]);        // a name that is too long loses its beginning
     return { tr, cells, set: painter() };
   }
 
@@ -159,7 +161,7 @@ Explorer.layers = (element, props, trigger, watch) => {
     const field = el('input', '', null, find), number = el('span', 'hits', '', bar);
     field.type = 'search';
     field.placeholder = 'Filter layers';
-    field.addEventListener('input', () => { query = field.value.trim().toLowerCase(); scroll.scrollTop = 0; draw(); });
+    field.addEventListener('input', () => { query = field.value.trim().toLowerCase(); scroll.scrollTop = top = 0; draw(); });
     field.addEventListener('keydown', event => { if (event.key === 'Escape' && field.value) { field.value = query = ''; draw(); event.preventDefault(); } });
     number.setAttribute('aria-live', 'polite');
     const toggle = el('button', 'toggle', null, bar);
@@ -194,8 +196,8 @@ Explorer.layers = (element, props, trigger, watch) => {
   function show(qual, focus) {
     const at = shown.findIndex(row => row.qual === qual);
     if (at < 0) { fill(); return; }
-    const top = at * ROW, below = top + 3 * ROW - scroll.clientHeight + ROW;
-    if (scroll.clientHeight) scroll.scrollTop = Math.max(below, Math.min(scroll.scrollTop, top));
+    const lowest = at * ROW, highest = lowest - tall + 3 * ROW;      // heading and totals cover a row each
+    if (top > lowest || top < highest) scroll.scrollTop = top = Math.max(0, Math.min(lowest, Math.max(highest, top)));
     fill();
     if (focus) lines.get(qual).tr.focus({ preventScroll: true });
   }
@@ -212,7 +214,7 @@ Explorer.layers = (element, props, trigger, watch) => {
     if (qual) choosePick(qual);
   });
   body.addEventListener('keydown', event => {
-    const at = shown.findIndex(row => row.qual === current), page = Math.max(1, Math.floor(scroll.clientHeight / ROW) - 3);
+    const at = shown.findIndex(row => row.qual === current), page = Math.max(1, Math.floor(tall / ROW) - 3);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: shown.length - 1, PageDown: at + page, PageUp: at - page }[event.key];
     if (to !== undefined) {
       current = shown[Math.max(0, Math.min(shown.length - 1, to))].qual;
@@ -225,15 +227,20 @@ Explorer.layers = (element, props, trigger, watch) => {
 
   let due = 0;
   scroll.addEventListener('scroll', () => {
+    top = scroll.scrollTop;
     if (shown.length > MANY) due ||= requestAnimationFrame(() => { due = 0; fill(); });
   }, { passive: true });
 
+  const soon = Explorer.whenShown(scroll, draw, height => {
+    tall = height;
+    if (shown.length > MANY) fill();
+  });
   Explorer.live(props, watch, payload => {
     rows = unpack(payload);
     failed = payload.failed;
     totals = Object.fromEntries(SUMS.map((id, k) => [id, payload.totals[k]]));
     const here = new Set(rows.map(row => row.qual));
     for (const qual of lines.keys()) if (!here.has(qual)) lines.delete(qual);
-    draw();
+    soon();
   });
 };

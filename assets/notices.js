@@ -4,6 +4,8 @@ Explorer.notices = (element, props, trigger, watch) => {
   const { el, icon } = Explorer;
   const bar = element.querySelector('.noticebar'), lines = new Map();      // elem_id -> { line, target }
 
+  // Our own widgets say what is wrong with their text before the server does: not twice.
+  const says = (target, sentence) => [...target.querySelectorAll('.problem:not(.notice)')].some(line => line.textContent === sentence);
   const fields = target => target.querySelectorAll('input, textarea, [role=spinbutton], [role=radiogroup]');
 
   function put(id, sentence) {
@@ -52,6 +54,7 @@ Explorer.notices = (element, props, trigger, watch) => {
     for (const [field, sentence] of Object.entries(problems)) {
       if (!sentence) continue;
       const target = document.getElementById(targets[field] || '');
+      if (target && says(target, sentence)) continue;
       if (target) wanted.set(target.id, [...(wanted.get(target.id) || []), sentence]);
       else homeless.push(sentence);
     }

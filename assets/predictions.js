@@ -87,7 +87,7 @@ Explorer.guesses = root => {
       picture.alt = f.truth;
       const verdict = el('p', f.right ? 'right' : 'wrong');
       verdict.append(icon(f.right ? 'check' : 'cross'), el('b', '', f.guess), `, ${percent(f.sure)} sure`);
-      text.replaceChildren(verdict, el('p', 'mute', `${f.right ? 'It is' : `No, it is ${f.truth}:`} ${f.right ? f.truth + ':' : ''} after epoch ${f.epoch}`));
+      text.replaceChildren(verdict, el('p', 'mute', `${f.right ? 'It is' : 'No, it is'} ${f.truth}. Guess after epoch ${f.epoch}.`));
       box.setAttribute('aria-label', `Guess: ${f.guess}`);
       box.showModal();
     }

@@ -1,6 +1,6 @@
 // The ribbon: photo, stages, the cut, the head. Oblique slabs whose height is resolution and whose thickness is channels.
-// Data is views/ribbon.py's payload; events are cut {cut: name}, mend, act {id}; server.faces([key, quals]) paints what
-// the stages see. The picture itself is hidden from screen readers: a list of buttons and a slider lie over it.
+// Data is views/ribbon.py's payload; events are cut {cut: name}, mend, act {id}; server.faces(payload.faces_key) tells what the
+// stages see. The picture itself is hidden from screen readers: a list of buttons and a slider lie over it.
 (() => {
   const { el, svg, icon, fit, short, shape, pick, onPick, isIn } = Explorer;
 
@@ -8,6 +8,7 @@
   const AXIS = 106, LABEL = 216, RAIL = 246, HEIGHT = 272;
   const DEPTH_X = .46, DEPTH_Y = .2;            // how far a slab runs right and up, as shares of its height
   const MIN_GAP = 18, MAX_GAP = 140, COMFORT = 900;
+  const SQUEEZE = [[1, 99], [.85, 99], [.7, 99], [.6, 14], [.5, 12], [.42, 10], [.36, 8]];     // thinner slabs, then fewer
   const ROD = { t: 10, ux: 6, uy: 3 };
 
   const height = side => 150 * (side / 224) ** .36;
@@ -57,7 +58,7 @@
     const stages = v.stages.map(s => {
       side = s.shape ? s.shape[1] : Math.max(1, Math.round(side / 2));
       const times = s.blocks > 1 ? '×' + s.blocks : '';
-      return { s, times, below: shape(s.shape), h: tall(side), t: thickness(s.shape ? s.shape[0] : 64), shown: slabsShown(s.slabs),
+      return { s, times, below: shape(s.shape), h: tall(side), t: thickness(s.shape ? s.shape[0] : 64),
         label: labelWidth(s.name, times, shape(s.shape)) };
     });
     const photo = { h: tall(v.size), below: shape(v.input.shape) };
@@ -65,29 +66,29 @@
     photo.label = labelWidth('photo', '', photo.below);
     photo.mid = Math.max(photo.label / 2, photo.right / 2);
 
-    const place = (thin, gap) => {
+    const place = ([thin, most], gap) => {
       let x = photo.right + gap, mid = photo.mid, label = photo.label;
       const spots = stages.map(st => {
-        const pitch = thin * st.t + 3.5 * Math.min(1, thin + .2);
-        const width = st.shown * pitch - 3.5 * Math.min(1, thin + .2) + DEPTH_X * st.h;
+        const space = 3.5 * Math.min(1, thin + .2), pitch = thin * st.t + space, shown = Math.min(most, slabsShown(st.s.slabs));
+        const width = shown * pitch - space + DEPTH_X * st.h;
         const x0 = Math.max(x, mid + (label + st.label) / 2 + 10 - width / 2);
         x = x0 + width + gap;
         mid = x0 + width / 2;
         label = st.label;
-        return { ...st, x0, x1: x0 + width, mid, pitch, t: thin * st.t };
+        return { ...st, x0, x1: x0 + width, mid, pitch, shown, t: thin * st.t };
       });
       const end = spots.length ? spots.at(-1).x1 : photo.right;
       return { spots, gap, cut: Math.max(end + Math.max(22, gap * .7), mid + label / 2 + 6) };
     };
     const limit = room - headWidth;
-    const thins = room >= COMFORT ? [1, .85, .7, .55, .42, .32] : [1, .85, .7];
-    const thin = thins.find(t => place(t, MIN_GAP).cut <= limit) ?? thins.at(-1);
+    const ways = room >= COMFORT ? SQUEEZE : SQUEEZE.slice(0, 3);
+    const way = ways.find(w => place(w, MIN_GAP).cut <= limit) ?? ways.at(-1);
     let low = MIN_GAP, high = MAX_GAP;
     for (let i = 0; i < 10; i++) {
       const gap = (low + high) / 2;
-      if (place(thin, gap).cut <= limit) low = gap; else high = gap;
+      if (place(way, gap).cut <= limit) low = gap; else high = gap;
     }
-    const body = place(thin, low);
+    const body = place(way, low);
     body.spots.forEach((st, i) => { st.until = i + 1 < body.spots.length ? (st.x1 + body.spots[i + 1].x0) / 2 : body.cut; });
     const end = body.cut + headWidth;
     const head = rods.map((rod, i) => ({ rod, x: body.cut + first + i * step, h: Math.max(7, rodScale * rodHeight(rod.width)) }));
@@ -321,7 +322,7 @@
 
     // -- faces: what the stages see, asked for when the picture stands --
     const cache = new Map();
-    let waiting = 0, shown = null, photo = null;
+    let waiting = 0, shown = null, photo = null, pending = null;
     function pictures() {
       const key = v.faces_key, known = key && cache.get(JSON.stringify(key));
       if (known) shown = { of: key, ...known };
@@ -331,16 +332,26 @@
     function ask() {
       clearTimeout(waiting);
       const key = v.faces_key && JSON.stringify(v.faces_key);
-      if (!key || v.loading || cache.has(key) || !server?.faces) return;
-      waiting = setTimeout(async () => {
-        cache.set(key, null);
-        const answer = await Promise.resolve(server.faces([v.faces_key, v.stages.map(s => s.face)])).catch(() => null);
-        if (!answer?.faces) { setTimeout(() => cache.delete(key), 15000); return; }
+      if (!key || (cache.has(key) && !v.loading) || !server?.faces) return;
+      waiting = setTimeout(() => look(v.faces_key, key), 250);
+    }
+    async function look(of, key) {
+      if (!v.loading) cache.set(key, null);
+      const answer = await Promise.resolve(server.faces(of)).catch(() => null);
+      if (key !== JSON.stringify(v.faces_key)) { if (!answer?.faces) cache.delete(key); }
+      else if (answer?.pending) {                                  // weights are on their way: ask again
+        cache.delete(key);
+        pending = answer.pending;
+        photo = answer.photo || photo;
+        waiting = setTimeout(() => look(of, key), 1000);
+      } else if (v.loading) trigger('act', { id: 'loaded' });
+      if (answer?.faces) {
         cache.set(key, answer);
         if (cache.size > 24) cache.delete(cache.keys().next().value);
-        photo = answer.photo || photo;
-        if (!drag) paint();
-      }, 250);
+      }
+      if (answer && !answer.pending) pending = null;
+      photo = answer?.photo || photo;
+      if (!drag) paint();
     }
 
     // -- painting --
@@ -401,12 +412,14 @@
     function words(notice) {
       title.textContent = v.headline;
       sub.textContent = v.subline;
-      const all = [v.failure && { kind: 'failed', icon: 'warn', title: v.failure.title, text: v.failure.text }, v.notice || notice];
+      const all = [v.failure && { kind: 'failed', icon: 'warn', title: v.failure.title, text: v.failure.text },
+        v.loading && pending && { kind: 'info', title: pending.text, text: progress(pending) }, v.notice || notice];
       const say = JSON.stringify([all, v.failure?.fix]);
       if (say === told) return;                                    // an unchanged card is not read out again
       told = say;
       notes.replaceChildren(...all.filter(Boolean).map(card));
     }
+    const progress = ({ done, total }) => (total ? `${(done / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB` : '');
     function card(note) {
       const box = el('div', 'note ' + note.kind), p = el('p', '', null, null);
       const button = (text, cls, act) => { const b = el('button', 'btn ' + cls, text, box); b.type = 'button'; b.onclick = act; };

@@ -22,3 +22,22 @@ Explorer.painter = () => {
 };
 
 Explorer.groupClass = group => ({ 'body-early': 'c-early', 'body-late': 'c-late', head: 'c-head' }[group] || 'c-mixed');
+
+// A drawing that waits while its tab is hidden: soon() draws now where the element has a height, else when it gets one.
+// `resized` hears of every new height. The observer is told sizes, so nothing has to be measured while drawing.
+Explorer.whenShown = (element, draw, resized = () => {}) => {
+  let height = element.clientHeight, stale = false;
+  const soon = () => {
+    if (height || !element.isConnected) draw();
+    else stale = true;
+  };
+  new ResizeObserver(([entry]) => {
+    height = entry.contentRect.height;
+    if (height) resized(height);
+    if (height && stale) {
+      stale = false;
+      draw();
+    }
+  }).observe(element);
+  return soon;
+};

@@ -26,7 +26,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   const spoken = el('p', 'sr', null, root);
   spoken.setAttribute('aria-live', 'polite');
 
-  let id = null, token = '', run = runs.empty(), server_says = {}, lost = false, restored = false, gone = '', leave = () => {};
+  let id = null, token = '', run = runs.empty(), answered = {}, lost = false, restored = false, gone = '', leave = () => {};
 
   function button(text, act) {
     const b = el('button', 'link', text, tools);
@@ -45,7 +45,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   function attach(nextId, nextToken, fromMemory) {
     leave();
     [id, token, restored, gone, lost] = [nextId, nextToken ?? '', fromMemory, '', false];
-    [run, server_says] = [runs.empty(), {}];
+    [run, answered] = [runs.empty(), {}];
     memory.remember(id, token);
     leave = Explorer.follow(server, id, props.value?.pace ?? 250, { news, lost: () => { lost = true; draw(); } });
     draw();
@@ -55,7 +55,8 @@ Explorer.run = (element, props, trigger, watch, server) => {
     if (!element.isConnected) return false;
     lost = false;
     if (answer.state === 'gone') { forget(); return false; }
-    server_says = answer;
+    answered = answer;
+    if (answer.anew) run = runs.empty();
     for (const event of answer.events) runs.fold(run, event);
     const over = !more && ['finished', 'stopped', 'failed'].includes(answer.state);
     if (over && !runs.ended(run)) settle(answer);
@@ -104,21 +105,21 @@ Explorer.run = (element, props, trigger, watch, server) => {
     if (runs.ended(run)) return run.state;
     if (run.state === 'running') return run.steps.length ? 'running' : 'starting';
     if (run.state === 'preparing' && run.progress) return 'preparing';
-    return server_says.state === 'queued' ? 'queued' : 'starting';
+    return answered.state === 'queued' ? 'queued' : 'starting';
   }
 
   // Bold words, the rest of the sentence, a second quiet line, and what stands at the right.
   const says = {
     empty: () => ['No run yet.', ` ${gone || props.value?.estimate || ''}`],
     starting: () => ['Starting', '…'],
-    queued: () => [`${nth(server_says.position || 1)} in line.`, ' It starts by itself.'],
+    queued: () => [`${nth(answered.position || 1)} in line.`, ' It starts by itself.'],
     preparing: () => [run.progress.what, amount(run.progress)],
-    running: running,
+    running,
     stopped: () => (run.keptEpochs
       ? [`Stopped after epoch ${run.keptEpochs}`, '; its weights are kept']
       : ['Stopped', ' before the first epoch was done']),
     failed: () => ['The run failed', run.keptEpochs ? `; the weights of epoch ${run.keptEpochs} are kept` : ''],
-    finished: finished,
+    finished,
   };
 
   function amount({ done, total, unit }) {
@@ -129,9 +130,9 @@ Explorer.run = (element, props, trigger, watch, server) => {
   }
 
   function running() {
-    const gone_by = runs.epochsDone(run), checked = run.epochs.length;
-    if (gone_by >= checked + 1) return [`Epoch ${checked + 1} of ${epochsOf()}`, ', checking on validation'];
-    const part = Math.floor(100 * (gone_by - checked) + 1e-6);
+    const through = runs.epochsDone(run), checked = run.epochs.length;
+    if (through >= checked + 1) return [`Epoch ${checked + 1} of ${epochsOf()}`, ', checking on validation'];
+    const part = Math.floor(100 * (through - checked) + 1e-6);
     return [`Epoch ${Math.min(checked + 1, epochsOf())} of ${epochsOf()}`, `, ${part}\u202f% through`];
   }
 
@@ -147,6 +148,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
 
   function right(now) {
     if (lost) return 'reconnecting…';
+    if (answered.stopping) return 'stopping…';
     const left = now === 'running' ? runs.secondsLeft(run) : null;
     return left == null ? '' : `${Explorer.duration(left)} left`;
   }

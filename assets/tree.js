@@ -129,9 +129,10 @@ Explorer.tree = (element, props, trigger, watch) => {
   function sentence() {
     let view = views.get('!');
     if (!view) {
-      view = { tr: el('tr', 'why') };
+      view = { tr: el('tr', 'why') };          // spans all columns, also when class and shape are gone
       view.cell = el('td', '', null, view.tr);
-      view.cell.colSpan = 5;
+      view.cell.colSpan = 3;
+      el('td', 'shape', null, view.tr).colSpan = 2;
       views.set('!', view);
     }
     if (view.cell.textContent !== failure.reason) view.cell.textContent = failure.reason;
@@ -175,7 +176,7 @@ Explorer.tree = (element, props, trigger, watch) => {
       current = row.qual;
       reveal(row);
     }
-    draw();
+    soon();
     if (row) views.get(row.qual)?.tr.scrollIntoView({ block: 'nearest' });
   });
 
@@ -240,6 +241,7 @@ Explorer.tree = (element, props, trigger, watch) => {
     event.preventDefault();
   });
 
+  const soon = Explorer.whenShown(element, draw);
   Explorer.live(props, watch, payload => {
     rows = unpack(payload);
     byQual = new Map(rows.map(row => [row.qual, row]));
@@ -247,6 +249,6 @@ Explorer.tree = (element, props, trigger, watch) => {
     failure = payload.failure;
     for (const qual of views.keys()) if (!byQual.has(qual) && qual !== '!') views.delete(qual);
     if (failure) reveal(byQual.get(failure.qual));
-    draw();
+    soon();
   });
 };

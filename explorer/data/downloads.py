@@ -108,9 +108,9 @@ DOWNLOADS = (
         size=344_878_000,
         folder="flowers-102",
         archives=(
-            ("https://thor.robots.ox.ac.uk/datasets/flowers-102/102flowers.tgz", "52808999861908f626f3c1f4e79d11fa"),
-            ("https://thor.robots.ox.ac.uk/datasets/flowers-102/imagelabels.mat", "e0620be6f572b9609742df49c70aed4d"),
-            ("https://thor.robots.ox.ac.uk/datasets/flowers-102/setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c"),
+            ("https://www.robots.ox.ac.uk/~vgg/data/flowers/102/102flowers.tgz", "52808999861908f626f3c1f4e79d11fa"),
+            ("https://www.robots.ox.ac.uk/~vgg/data/flowers/102/imagelabels.mat", "e0620be6f572b9609742df49c70aed4d"),
+            ("https://www.robots.ox.ac.uk/~vgg/data/flowers/102/setid.mat", "a5357ecc9cb78c4bef273ce3793fc85c"),
         ),
         parts=("train", "val"),
         open=_open_flowers,

@@ -228,10 +228,11 @@ class Queue:
 
     def _start(self, run: RunRecord) -> subprocess.Popen:
         self.store.folder(run.id).mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "explorer.jobs.worker", str(self.store.path.absolute()), run.id]
+        options = ["--parent", str(os.getpid()), "--fit", self._fit]
+        what = [str(self.store.path.absolute()), run.id]
         with self._log_of(run.id).open("ab") as output:
             return subprocess.Popen(
-                [*command, "--parent", str(os.getpid()), "--fit", self._fit],
+                [sys.executable, "-m", "explorer.jobs.worker", *options, "--", *what],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

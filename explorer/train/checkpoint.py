@@ -17,7 +17,7 @@ WEIGHTS, DESCRIPTION = "last.safetensors", "spec.json"
 
 
 def save_weights(folder: Path, model: nn.Module, epoch: int) -> Path:
-    """Write the state_dict, under its own names, to folder/last.safetensors; its metadata holds the epoch (0: start)."""
+    """Write the state_dict, keys unchanged, to folder/last.safetensors; its metadata holds the epoch (0: the start)."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     return _replace(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"epoch": str(epoch)}))
 
@@ -29,7 +29,7 @@ def save_description(
     classes: tuple[str, ...],
     stats: tuple[tuple[float, ...], tuple[float, ...]] | None,
 ) -> Path:
-    """Write folder/spec.json: all that is needed to build the model again and to feed it (stats: mean and std, or None)."""
+    """Write folder/spec.json: all that is needed to build and feed the model again (stats: mean and std, or None)."""
     words = {
         "spec": asdict(spec),
         "train": asdict(train_spec),

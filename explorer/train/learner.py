@@ -28,6 +28,7 @@ from explorer.train.events import EpochDone, Event, Failed, Finished, Note, Star
 from explorer.train.loop import Loaders, train_loop
 from explorer.train.schedule import Phase, phases
 
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
 SAMPLE = 24
 SAMPLE_SIDE = 96
 
@@ -136,7 +137,7 @@ def check_fit(model: nn.Module, spec: ClassifierSpec, train_spec: TrainSpec, dat
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
+    return any(isinstance(module, BATCH_NORM) for module in model.modules())
 
 
 def statistics(spec: ClassifierSpec, source: str) -> Stats | None:
@@ -227,16 +228,21 @@ def _notes(
         yield Note(f"The head has {spec.n_out} outputs, the data {len(dataset.classes)} classes: {spare} stay unused.")
     if len(dataset.train) < train_spec.batch_size:
         yield Note(f"The train set has {len(dataset.train)} images, fewer than a batch: each epoch is one step.")
-    frozen = learning[: plan[0].frozen]
-    if frozen:
-        awake, total = sum(t for _, t, _ in frozen), sum(n for _, _, n in frozen)
-        moves = "; running statistics of batch norm move all the same" * has_batch_norm(built.model)
-        yield Note(
-            f"Frozen: {' and '.join(name for name, _, _ in frozen)}, {total - awake:,} of {total:,} parameters"
-            f"{f' (norm layers keep learning: {awake:,})' * (awake > 0)}{moves}."
-        )
-    elif train_spec.frozen is True and len(built.groups) == 1 and train_spec.schedule != "flat":
+    if plan[0].frozen:
+        yield Note(_frozen_sentence(built, learning[: plan[0].frozen]))
+    elif len(built.groups) == 1 and (train_spec.frozen is True or train_spec.schedule == "fine_tune"):
         yield Note("Nothing was frozen: the model has one group.")
+
+
+def _frozen_sentence(built: Built, frozen: Sequence[tuple[str, int, int]]) -> str:
+    """What rests and what does not: "Frozen: body-early, 673,472 of 683,072 parameters (norm layers …)"."""
+    awake, total = sum(learning for _, learning, _ in frozen), sum(count for _, _, count in frozen)
+    names = {name for group in built.groups[: len(frozen)] for name in group.params}
+    norms = [path for path, module in built.model.named_modules() if isinstance(module, BATCH_NORM)]
+    learns = f"; norm layers keep learning: {awake:,}" if awake else ""
+    moves = "; running statistics of batch norm move" if any(f"{path}.weight" in names for path in norms) else ""
+    groups = " and ".join(name for name, _, _ in frozen)
+    return f"Frozen: {groups}, {total - awake:,} of {total:,} parameters{learns}{moves}."
 
 
 def _reason(error: Exception) -> str:

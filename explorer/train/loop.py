@@ -101,9 +101,7 @@ def train_loop(
             yield predictions(epoch, seen, loaders)
 
 
-def validate(
-    model: nn.Module, loaders: Loaders, stop: Callable[[], bool] = lambda: False
-) -> Validation | None:
+def validate(model: nn.Module, loaders: Loaders, stop: Callable[[], bool] = lambda: False) -> Validation | None:
     """The valid set seen once in eval mode, without gradients; None when `stop` said so between two batches."""
     losses, logits, labels = [], [], []
     model.eval()

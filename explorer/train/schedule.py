@@ -42,9 +42,7 @@ class Phase:
         """Rates of the groups and momentum (AdamW's first beta) at a position from 0 to 1 of this phase."""
         if self.shape == "flat":
             return self.lrs, FLAT_MOMENTUM
-        rates = tuple(
-            rise_and_fall(position, self.pct_start, lr / self.div, lr, lr / DIV_FINAL) for lr in self.lrs
-        )
+        rates = tuple(rise_and_fall(position, self.pct_start, lr / self.div, lr, lr / DIV_FINAL) for lr in self.lrs)
         return rates, rise_and_fall(position, self.pct_start, *MOMENTUM)
 
 

@@ -22,9 +22,10 @@ def build() -> gr.Blocks:
     services = open_services()
     gr.set_static_paths([PLOTLY_JS])
     with gr.Blocks(title=TITLE, fill_width=True) as demo, gr.Column(elem_id="app"):
-        widget("brand", icons() + BRAND, {"title": TITLE})
+        gr.HTML(icons(), apply_default_css=False)
+        widget("brand", {})
         topbar = widget(
-            "topbar", "", {"device": services.device, "kind": services.device_kind, "link": ""}, elem_id="right"
+            "topbar", {"device": services.device, "kind": services.device_kind, "link": ""}, elem_id="right"
         )
         with (
             gr.Tabs(elem_id="pages", overflow_behavior="wrap"),
@@ -32,7 +33,6 @@ def build() -> gr.Blocks:
         ):
             page = classifier_page(services, topbar)
         demo.load(page.open_link, None, page.outputs, **INSTANT)
-    demo.unload(lambda: None)
     return demo
 
 

@@ -17,8 +17,9 @@ from explorer.spec import ClassifierSpec, SpecError, TrainSpec
 from explorer.trace.tracer import trace
 from explorer.ui import sheet
 from explorer.ui.describe import describe, describe_tab, group_payload
-from explorer.ui.read import Reading, cut_steps, read, show, show_rate, usual_rates
+from explorer.ui.read import Reading, cut_steps, number, read, show, usual_rates
 from explorer.ui.services import Services
+from explorer.views.numbers import rate as words
 
 TABS = ("tree", "layers", "code", "summary", "data")
 LIVE = ("queued", "running")
@@ -86,24 +87,30 @@ class ClassifierHandlers:
 
     def rate_typed(self, held: Held) -> Payloads:
         """The head's rate: the groups below keep their distance to it."""
-        reading, rows = self._read(held.values), held.part("groups").get("rows")
-        if "lr" in reading.problems or not isinstance(rows, list):
+        reading, rates = self._read(held.values), self._rates(held)
+        if "lr" in reading.problems or not rates:
             return self.refresh(held)
-        rates = [row.get("rate") if isinstance(row, dict) else None for row in rows]
-        if all(isinstance(rate, (int, float)) for rate in rates) and rates and rates[-1]:
-            rates = [float(f"{rate * reading.train.lr / rates[-1]:.4g}") for rate in rates]
-        else:
-            rates = usual_rates(reading.train.lr, len(rows))
-        rows = [{**row, "rate": rate} for row, rate in zip(rows, rates, strict=True) if isinstance(row, dict)]
+        if None in rates or not rates[-1]:
+            rates = usual_rates(reading.train.lr, len(rates))
+        rows = [
+            {**row, "rate": words(rate * reading.train.lr / rates[-1])}
+            for row, rate in zip(held.part("groups")["rows"], rates, strict=True)
+        ]
         return self.redrawn({**held.values, "groups": {"rows": rows}}, held.tab)
 
     def groups_moved(self, held: Held) -> Payloads:
         """A rate or a lock of a group: the head's rate and the rate field are one and the same."""
-        rows, wrong = held.part("groups").get("rows"), held.part("groups").get("problem")
-        rate = rows[-1].get("rate") if isinstance(rows, list) and rows and isinstance(rows[-1], dict) else None
-        if wrong or not isinstance(rate, (int, float)):
+        rates = self._rates(held)
+        if held.part("groups").get("problem") or not rates or rates[-1] is None:
             return self.refresh(held)
-        return self.changed(held, rate=show_rate(rate))
+        return self.changed(held, rate=words(rates[-1]))
+
+    def _rates(self, held: Held) -> list[float | None]:
+        """The groups' rates as numbers; None for what is none, nothing at all for what are no rows."""
+        rows = held.part("groups").get("rows")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            return []
+        return [number_or_none(row.get("rate")) for row in rows]
 
     def weights_chosen(self, held: Held) -> Payloads:
         """ImageNet, random or a file: the file's field comes or goes."""
@@ -240,6 +247,13 @@ class ClassifierHandlers:
 
     def _read(self, values: Mapping[str, object]) -> Reading:
         return read(values, self.services.is_allowed_file)
+
+
+def number_or_none(value: object) -> float | None:
+    try:
+        return number("lrs", "", value)
+    except SpecError:
+        return None
 
 
 def problems(by_field: Mapping[str, str]) -> Payloads:

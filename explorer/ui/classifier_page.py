@@ -44,25 +44,25 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     # ---- components ----
     build = build_panel(first)
     with gr.Column(elem_classes="page"):
-        notices = widget("notices", "<div class='notices'></div>", {"problems": {}, "targets": TARGETS})
-        ribbon = widget("ribbon", "", first["ribbon"], events=("cut", "act", "mend"),
+        notices = widget("notices", {"problems": {}, "targets": TARGETS})
+        ribbon = widget("ribbon", first["ribbon"], events=("cut", "act", "mend"),
                         server_functions=[faces_function(services)])  # fmt: skip
         with gr.Row(elem_classes="cols"):
             with gr.Column(min_width=0):
-                numbers = widget("numbers", "", first["numbers"])
+                numbers = widget("numbers", first["numbers"])
                 with gr.Tabs(elem_id="inner", elem_classes="words", overflow_behavior="wrap") as inner:
                     with gr.Tab("Tree", id="tree", elem_id="tab-tree"):
-                        tree = widget("tree", "", first["tree"])
+                        tree = widget("tree", first["tree"])
                     with gr.Tab("Layers", id="layers", elem_id="tab-layers"):
-                        layers = widget("layers", "")
+                        layers = widget("layers")
                     with gr.Tab("Code", id="code", elem_id="tab-code"):
-                        code = widget("code", "", {"loading": True})
+                        code = widget("code", {"loading": True})
                     with gr.Tab("Summary", id="summary", elem_id="tab-summary"):
-                        summary = widget("code", "", {"loading": True}, elem_id="summary")
+                        summary = widget("code", {"loading": True}, elem_id="summary")
                     with gr.Tab("Data", id="data", elem_id="tab-data"):
-                        pictures = widget("sheet", "", {"loading": True}, events=("again",))
+                        pictures = widget("sheet", {"loading": True}, events=("again",))
             with gr.Column(min_width=0, elem_classes="train"):
-                panel = train_panel(services)
+                panel = train_panel(services, first)
     tab = gr.State("tree")
 
     controls = {**build.controls, **panel.controls}

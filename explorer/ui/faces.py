@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from explorer.models.bodies import create_body, get_arch
 from explorer.spec import BodySpec, ClassifierSpec
-from explorer.trace.activations import faces as stage_faces
+from explorer.trace import activations
 from explorer.trace.tracer import trace
 from explorer.ui.services import Services
 from explorer.ui.widget import ASSETS
@@ -35,7 +35,7 @@ def faces_function(services: Services) -> Callable[[object], dict]:
     are on their way, or only `key` where there is nothing to show. Anyone can call it: everything is checked.
     """
 
-    def look(asked: object) -> dict:
+    def faces(asked: object) -> dict:
         try:
             body = _body_spec(asked, services)
             if body.weights == "imagenet":
@@ -50,11 +50,11 @@ def faces_function(services: Services) -> Callable[[object], dict]:
                 if desk.state == "missing":
                     body = replace(body, weights="random")
             ends = tuple(stage.shown.row.qual for stage in body_stages(trace(ClassifierSpec(body=body))))
-            return {"key": asked, "photo": photo(), "faces": faces(body, ends)}
+            return {"key": asked, "photo": photo(), "faces": stage_pictures(body, ends)}
         except (ValueError, TypeError, RuntimeError, OSError):
             return {"key": asked if isinstance(asked, list) else None, "photo": photo()}
 
-    return look
+    return faces
 
 
 def _body_spec(asked: object, services: Services) -> BodySpec:
@@ -77,13 +77,13 @@ def photo() -> str:
 
 
 @lru_cache(maxsize=32)
-def faces(body: BodySpec, quals: tuple[str, ...]) -> dict[str, str]:
+def stage_pictures(body: BodySpec, quals: tuple[str, ...]) -> dict[str, str]:
     """PNG data URIs by name of a module in the built model ("0.4"): mean activation over channels, at true resolution.
 
     Raises ValueError where the body cannot be built, RuntimeError where it cannot run at this size.
     """
     network = _body(body.arch, body.weights, body.cut, body.n_in)
-    seen = stage_faces(nn.Sequential(network), _picture(body), quals)
+    seen = activations.faces(network, _picture(body), quals)
     return {qual: face_png(face) for qual, face in seen.items()}
 
 

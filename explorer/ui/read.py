@@ -13,6 +13,7 @@ from pathlib import Path
 from explorer import link
 from explorer.models.bodies import Cut, child_names, dropped_parts, legal_cuts, list_archs, resolve_cut
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+from explorer.views.numbers import rate as words
 
 POOLS = {"Concat": "concat", "Avg": "avg", "Max": "max", "None": None}
 WEIGHTS = {"ImageNet": "imagenet", "Random": "random", "File": "file"}
@@ -257,7 +258,7 @@ def show(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
         "data_size": _name_of(SIZES, train.data_size),
         "difficulty": train.difficulty,
         "epochs": train.epochs,
-        "rate": show_rate(train.lr),
+        "rate": words(train.lr),
         "batch_size": train.batch_size,
         "train_bn": train.train_bn,
         "schedule": _name_of(SCHEDULES, train.schedule),
@@ -265,12 +266,6 @@ def show(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
         "augment": _name_of(AUGMENTATIONS, train.augment),
         "seed": train.seed,
     }
-
-
-def show_rate(rate: float) -> str:
-    """1e-3 rather than 0.001: the way rates are spoken of."""
-    mantissa, exponent = f"{rate:.2e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def _name_of(words: Mapping[str, object], value: object) -> str:

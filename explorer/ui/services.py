@@ -49,7 +49,7 @@ def open_services() -> Services:
     own = os.environ.get("EXPLORER_WEIGHTS")
     folders = (Path(get_upload_folder()), *([Path(own)] if own else []))
     return Services(
-        queue=Queue(Store()),
+        queue=Queue(Store.at_home()),
         weights=WeightsDesk(fetch),
         is_allowed_file=upload_folder_only(folders),
         device=describe_device(where),

@@ -14,7 +14,7 @@ PICTURES = 24
 
 
 def payload(reading: Reading, services: Services, seed: int = 0) -> dict[str, object]:
-    """What the contact sheet draws: pictures with labels, counts by class, notes; or one sentence why there are none."""
+    """What the contact sheet draws: pictures with labels, counts by class, notes; or a sentence why there are none."""
     train = reading.train
     if "data" in reading.problems:
         return {"title": "", "items": [], "classes": [], "notes": [reading.problems["data"]]}

@@ -1,4 +1,4 @@
-"""Who fetches ImageNet weights while the page stays alive: one background thread an architecture, asked, not awaited."""
+"""Who fetches ImageNet weights while the page stays alive: a background thread for each architecture."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"
 
 def widget(
     name: str,
-    template: str,
     value: object = None,
     *,
     events: Sequence[str] = (),
@@ -20,9 +19,10 @@ def widget(
     elem_id: str | None = None,
     classes: Sequence[str] = (),
 ) -> gr.HTML:
-    """A gr.HTML whose DOM is built once by `Explorer.<name>` of assets/<name>.js.
+    """A gr.HTML that starts as assets/<name>.html and is brought to life once by `Explorer.<name>` of assets/<name>.js.
 
-    template          static HTML: data never goes through it (Gradio evaluates `${…}` in templates)
+    The template is static: data never goes through it, since Gradio evaluates `${…}` in templates.
+
     value             what the script draws, JSON; a new value redraws in place
     events            names that the script may `trigger`; Gradio grants `.name(…)` in Python only for names that stand
                       quoted in js_on_load
@@ -31,7 +31,7 @@ def widget(
     granted = ", ".join(f"'{event}'" for event in events)
     return gr.HTML(
         value=value,
-        html_template=template,
+        html_template=(ASSETS / f"{name}.html").read_text(),
         js_on_load=f"Explorer.{name}(element, props, trigger, watch, server); // {granted}",
         server_functions=list(server_functions) or None,
         apply_default_css=False,

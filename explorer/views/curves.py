@@ -1,8 +1,8 @@
 """A run's history as a Plotly figure: loss, the rate in its own strip, and accuracy, all over epochs.
 
-`base()` is the one place of layout and line styles. Its colours are names of the sheet's tokens ("var(--ink)"): the page
-fills in live data and resolves them in the theme at hand (assets/charts.js), `figure()` fills in a History and resolves
-them from `THEMES`. A figure is a plain dictionary, as `plotly.graph_objects.Figure` takes it.
+`base()` is the one place of layout and line styles. Its colours are names of the sheet's tokens ("var(--ink)"): the
+page fills in live data and resolves them in the theme at hand (assets/charts.js), `figure()` fills in a History and
+resolves them from `THEMES`. A figure is a plain dictionary, as `plotly.graph_objects.Figure` takes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from copy import deepcopy
 from explorer.train.events import EpochDone
 from explorer.train.history import History
 
-MAX_POINTS = 800
+MAX_POINTS = 500  # of a line
+MAX_DOTS = 40  # epochs above which a dot for each is too many
 
 # The tokens of assets/style.css that the figure uses.
 THEMES = {
@@ -30,7 +31,7 @@ SANS = "-apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 
 
 def base() -> dict:
-    """An empty figure: `data` (six traces without points), `layout`, and `labels`, the words that move with the lines."""
+    """An empty figure: `data` (six lines without points), `layout`, and `labels`, the words that move with them."""
     return {"data": _traces(), "layout": _layout(), "labels": _labels()}
 
 
@@ -56,6 +57,8 @@ def figure(history: History, *, theme: str = "light", plan: tuple[float, ...] = 
     }
     for trace in made["data"]:
         trace["x"], trace["y"] = points[trace["name"]]
+        if epochs > MAX_DOTS:
+            trace["mode"] = "lines"
     layout = made["layout"]
     layout["xaxis"]["range"] = [0, epochs]
     layout["annotations"] += _placed(labels, points, history, epochs)
@@ -98,29 +101,38 @@ def thin(x: list[float], y, limit: int = MAX_POINTS) -> tuple[list[float], list[
 
 
 def _traces() -> list[dict]:
-    dots = {"size": 6, "color": "var(--body-late)"}
-    late = {"color": "var(--body-late)", "width": 2}
-    hover = "epoch %{x:.2f}<br>"
+    """Batches pale behind the smooth line, the valid line with its dots, the rate and its plan, accuracy."""
+    steps, whole = "epoch %{x:.2f}<br>", "epoch %{x}<br>"
+    dotted = {"mode": "lines+markers", "marker": {"size": 6, "color": "var(--body-late)"}}
     return [
-        _trace("batches", line={"color": "var(--frozen)", "width": 1}, opacity=0.75, hoverinfo="skip"),
-        _trace("train", line={"color": "var(--ink2)", "width": 1.75}, hovertemplate=hover + "train %{y:.4g}<extra></extra>"),
-        _trace("valid", mode="lines+markers", line=late, marker=dots, hovertemplate="epoch %{x}<br>valid %{y:.4g}<extra></extra>"),
-        _trace("plan", yaxis="y2", line={"color": "var(--ink3)", "width": 1.25, "dash": "1.5px 3px"}, hoverinfo="skip"),
-        _trace("rate", yaxis="y2", line={"color": "var(--ink2)", "width": 1.5}, hovertemplate=hover + "rate %{y:.3g}<extra></extra>"),
-        _trace("accuracy", xaxis="x2", yaxis="y3", mode="lines+markers", line=late, marker=dots,
-               hovertemplate="epoch %{x}<br>%{y:.4f}<extra></extra>"),
-    ]  # fmt: skip
+        _trace("batches", "frozen", 1, "", opacity=0.75),
+        _trace("train", "ink2", 1.75, steps + "train %{y:.4g}"),
+        _trace("valid", "body-late", 2, whole + "valid %{y:.4g}", **dotted),
+        _trace("plan", "ink3", 1.25, "", dash="1.5px 3px", yaxis="y2"),
+        _trace("rate", "ink2", 1.5, steps + "rate %{y:.3g}", yaxis="y2"),
+        _trace("accuracy", "body-late", 2, whole + "%{y:.4f}", xaxis="x2", yaxis="y3", **dotted),
+    ]
 
 
-def _trace(name: str, **style) -> dict:
-    return {"type": "scatter", "name": name, "xaxis": "x", "yaxis": "y", "mode": "lines", "cliponaxis": False, "x": [], "y": [], **style}
+def _trace(name: str, color: str, width: float, hover: str, *, dash: str = "solid", **style) -> dict:
+    """One line; `hover` is what is said under the pointer, nothing where it is empty."""
+    said = {"hovertemplate": hover + "<extra></extra>"} if hover else {"hoverinfo": "skip"}
+    line = {"color": f"var(--{color})", "width": width, "dash": dash}
+    place = {"xaxis": "x", "yaxis": "y", "mode": "lines", "cliponaxis": False}
+    return {"type": "scatter", "name": name, "x": [], "y": [], "line": line, **place, **said, **style}
 
 
 def _layout() -> dict:
-    plain = {
-        "showgrid": False, "zeroline": False, "showline": False,
-        "ticks": "outside", "ticklen": 4, "tickcolor": "rgba(0,0,0,0)", "tickfont": {"color": "var(--ink3)"},
+    """Loss above the rate at the left, accuracy at the right; their time axes move together."""
+    quiet = {
+        "showgrid": False,
+        "zeroline": False,
+        "ticks": "outside",
+        "ticklen": 4,
+        "tickcolor": "rgba(0,0,0,0)",
+        "tickfont": {"color": "var(--ink3)"},
     }
+    tip = {"bgcolor": "var(--tip)", "bordercolor": "var(--tip)", "font": {"color": "var(--tip-ink)", "size": 12}}
     return {
         "height": 208,
         "margin": {"l": 26, "r": 8, "t": 26, "b": 22},
@@ -129,45 +141,46 @@ def _layout() -> dict:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"family": "var(--sans)", "size": 12, "color": "var(--ink3)"},
         "hovermode": "closest",
-        "hoverlabel": {
-            "bgcolor": "var(--tip)", "bordercolor": "var(--tip)", "font": {"color": "var(--tip-ink)", "size": 12},
-        },
-        "xaxis": {**plain, "domain": [0, 0.6], "anchor": "y2", "range": [0, 1], "nticks": 7},
-        "yaxis": {**plain, "domain": [0.3, 1], "rangemode": "tozero", "nticks": 5},
-        "yaxis2": {**plain, "domain": [0, 0.2], "rangemode": "tozero", "showticklabels": False},
-        "xaxis2": {**plain, "domain": [0.73, 1], "anchor": "y3", "matches": "x", "nticks": 2},
-        "yaxis3": {**plain, "domain": [0, 1], "anchor": "x2", "range": [0, 1.02], "tickvals": [0, 0.5, 1]},
-        "annotations": [
-            _label("<b>Loss</b>", "var(--ink)", "x domain", "y domain", xanchor="left", yanchor="bottom", x=0, y=1, xshift=-26, yshift=6),
-            _label("<b>Accuracy</b>", "var(--ink)", "x2 domain", "y3 domain", xanchor="left", yanchor="bottom", x=0, y=1, xshift=-24, yshift=6),
-        ],
-        "shapes": [
-            _line("x domain", "y", x0=0, x1=1, y0=0, y1=0),
-            _line("x2 domain", "y3", x0=0, x1=1, y0=0, y1=0),
-        ],
-    }  # fmt: skip
+        "hoverlabel": tip,
+        "xaxis": {**quiet, "domain": [0, 0.6], "anchor": "y2", "range": [0, 1], "nticks": 7},
+        "yaxis": {**quiet, "domain": [0.3, 1], "rangemode": "tozero", "nticks": 5},
+        "yaxis2": {**quiet, "domain": [0, 0.2], "rangemode": "tozero", "showticklabels": False},
+        "xaxis2": {**quiet, "domain": [0.73, 1], "anchor": "y3", "matches": "x", "nticks": 2},
+        "yaxis3": {**quiet, "domain": [0, 1], "anchor": "x2", "range": [0, 1.02], "tickvals": [0, 0.5, 1]},
+        "annotations": [_title("Loss", "x", "y"), _title("Accuracy", "x2", "y3")],
+        "shapes": [_level("x", "y", "line", 1), _level("x2", "y3", "line", 1)],
+    }
 
 
 def _labels() -> dict:
     """Words on the lines; x, y, text and where they hang are filled in as the lines grow."""
-    late = "var(--body-late-ink)"
+    guess = {"xanchor": "right", "yanchor": "bottom", "x": 1}
     return {
-        "train": _label("train", "var(--ink3)", "x", "y"),
-        "valid": _label("valid", late, "x", "y"),
-        "rate": _label("rate", "var(--ink3)", "x", "y2", yanchor="bottom", yshift=2),
-        "accuracy": _label("", late, "x2", "y3"),
-        "guess": _label("", "var(--ink3)", "x domain", "y", xanchor="right", yanchor="bottom", x=1),
-        "guess_line": _line("x domain", "y", x0=0, x1=1, line={"color": "var(--ink3)", "width": 1.25, "dash": "4px 3px"}),
-    }  # fmt: skip
+        "train": _label("train", "ink3", "x", "y"),
+        "valid": _label("valid", "body-late-ink", "x", "y"),
+        "rate": _label("rate", "ink3", "x", "y2", yanchor="bottom", yshift=2),
+        "accuracy": _label("accuracy", "body-late-ink", "x2", "y3"),
+        "guess": _label("where guessing starts", "ink3", "x domain", "y", **guess),
+        "guess_line": _level("x", "y", "ink3", 1.25, dash="4px 3px"),
+    }
 
 
 def _label(text: str, color: str, xref: str, yref: str, **place) -> dict:
-    return {"text": text, "font": {"color": color}, "xref": xref, "yref": yref, "showarrow": False, **place}
+    font = {"color": f"var(--{color})"}
+    return {"text": text, "font": font, "xref": xref, "yref": yref, "showarrow": False, **place}
 
 
-def _line(xref: str, yref: str, **place) -> dict:
-    line = {"color": "var(--line)", "width": 1}
-    return {"type": "line", "layer": "below", "xref": xref, "yref": yref, "line": line, **place}
+def _title(text: str, x: str, y: str) -> dict:
+    """A chart's name over its tick labels."""
+    corner = {"x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "xshift": -26, "yshift": 6}
+    return _label(f"<b>{text}</b>", "ink", f"{x} domain", f"{y} domain", **corner)
+
+
+def _level(x: str, y: str, color: str, width: float, dash: str = "solid") -> dict:
+    """A level line across a chart, at 0 until told otherwise."""
+    line = {"color": f"var(--{color})", "width": width, "dash": dash}
+    ends = {"x0": 0, "x1": 1, "y0": 0, "y1": 0}
+    return {"type": "line", "layer": "below", "xref": f"{x} domain", "yref": y, "line": line, **ends}
 
 
 def _placed(labels: dict, points: dict, history: History, epochs: int) -> list[dict]:
@@ -176,9 +189,9 @@ def _placed(labels: dict, points: dict, history: History, epochs: int) -> list[d
 
     def put(name: str, i: int, text: str, above: bool) -> None:
         x, y = points[name][0][i], points[name][1][i]
-        right = x > 0.6 * epochs
-        place = {"xanchor": "right" if right else "left", "yanchor": "bottom" if above else "top", "yshift": 4 if above else -4}
-        placed.append({**place, **labels[name], "x": x, "y": y, "text": text})
+        side = {"xanchor": "right" if x > 0.6 * epochs else "left"}
+        place = {"yanchor": "bottom", "yshift": 4} if above else {"yanchor": "top", "yshift": -4}
+        placed.append({**side, **place, **labels[name], "x": x, "y": y, "text": text})
 
     if len(history.steps) > 1:
         put("train", len(points["train"][0]) // 3, "train", True)

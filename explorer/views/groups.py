@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from explorer.trace.records import EARLY, HEAD, LATE, Trace, groups_of
+from explorer.views.numbers import rate as words
 
 NAMES = {EARLY: "Body, early", LATE: "Body, late", HEAD: "Head"}
 
@@ -18,7 +19,7 @@ def _row(trace: Trace, group: str, frozen: bool, rate: float) -> dict[str, objec
     return {
         "id": group,
         "name": NAMES[group],
-        "rate": rate,
+        "rate": words(rate),
         "frozen": frozen,
         "params": sum(layer.params for layer in layers),
         "trainable": sum(layer.trainable for layer in layers),

@@ -39,15 +39,37 @@ def numbers(trace: Trace, ms: float | None = None) -> list[dict]:
     it would compute and hold is not known: those values are None and shown as a dash.
     """
     totals, runs = trace.totals, trace.failure is None
+    unknown = "not known: the model does not run"
+    outputs = trace.out_shape[0] if runs and trace.out_shape else None
     return [
-        {"key": "params", "value": totals.params, "caption": f"parameters, {short(totals.trainable)} train",
-         "exact": f"{totals.params:,} parameters, {totals.trainable:,} of them learn"},
-        {"key": "macs", "value": totals.macs if runs else None, "caption": "MACs per image",
-         "exact": f"{totals.macs:,} multiply-accumulates for one image" if runs else "not known: the model does not run"},
-        {"key": "memory", "value": totals.activation_bytes if runs else None, "caption": "activations per image",
-         "exact": f"{totals.activation_bytes:,} bytes, float32" if runs else "not known: the model does not run"},
-        {"key": "outputs", "value": trace.out_shape[0] if runs and trace.out_shape else None, "caption": "outputs",
-         "exact": "one number for each class" if runs else "not known: the model does not run"},
-        {"key": "ms", "value": None if ms is None else round(ms, 1), "caption": "last update",
-         "exact": "" if ms is None else f"{ms:.1f} milliseconds from the knob to the answer, without drawing"},
-    ]  # fmt: skip
+        {
+            "key": "params",
+            "value": totals.params,
+            "caption": f"parameters, {short(totals.trainable)} train",
+            "exact": f"{totals.params:,} parameters, {totals.trainable:,} of them learn",
+        },
+        {
+            "key": "macs",
+            "value": totals.macs if runs else None,
+            "caption": "MACs per image",
+            "exact": f"{totals.macs:,} multiply-accumulates for one image" if runs else unknown,
+        },
+        {
+            "key": "memory",
+            "value": totals.activation_bytes if runs else None,
+            "caption": "activations per image",
+            "exact": f"{totals.activation_bytes:,} bytes, float32" if runs else unknown,
+        },
+        {
+            "key": "outputs",
+            "value": outputs,
+            "caption": "outputs",
+            "exact": unknown if outputs is None else f"{outputs:,} numbers come out for one image",
+        },
+        {
+            "key": "ms",
+            "value": None if ms is None else round(ms, 1),
+            "caption": "last update",
+            "exact": "" if ms is None else f"{ms:.1f} milliseconds to describe the model, without drawing",
+        },
+    ]

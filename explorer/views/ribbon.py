@@ -242,7 +242,7 @@ def _divide(stage: Stage) -> Iterator[Stage]:
     for item in stage.items:
         owner = item if item.slabs or owner is None else owner
         groups.append(_group(owner))
-    for _, part in groupby(zip(groups, stage.items), key=lambda pair: pair[0]):
+    for _, part in groupby(zip(groups, stage.items, strict=True), key=lambda pair: pair[0]):
         yield Stage(tuple(item for _, item in part))
 
 
@@ -269,7 +269,7 @@ def _named(stages: list[Stage], mixed: bool) -> tuple[Stage, ...]:
             opens = k + 1 < len(stages) and not stage.items[-1].pools
             block += not divided
             names.append(f"block{block}" + ("b" if divided else "a" if opens else ""))
-    return tuple(replace(stage, name=name) for stage, name in zip(stages, names))
+    return tuple(replace(stage, name=name) for stage, name in zip(stages, names, strict=True))
 
 
 def _span(numbers: list[int]) -> str:
@@ -278,8 +278,10 @@ def _span(numbers: list[int]) -> str:
 
 def _blocks_behind(dropped: tuple[Dropped, ...], nested: bool) -> bool:
     """Whether containers of features lie behind the cut: the network has blocks, though the body has none."""
-    return any(part.cls not in PLAIN and not part.cls.startswith(("Adaptive", "Linear")) and ("." in part.name) == nested
-               for part in dropped)  # fmt: skip
+    alike = [
+        part for part in dropped if ("." in part.name) == nested and not part.cls.startswith(("Adaptive", "Linear"))
+    ]
+    return any(part.cls not in PLAIN for part in alike)
 
 
 def _stage(stage: Stage, failure: Failure | None, frozen_groups: set[str]) -> dict:
@@ -329,7 +331,7 @@ def _broken_slab(stage: Stage, failure: Failure | None) -> int | None:
 
 
 def cut_name(cut: Place, stages: Sequence[Stage]) -> str:
-    """What stands before the cut, for people: "layer4", "denseblock3", "features.12"; the last stage for a whole body."""
+    """What the cut lies behind, in words: "layer4", "denseblock3", "features.12"; the last stage of a whole body."""
     if cut.index is not None and "." in stages[0].items[0].name:
         return stages[-1].name
     return _without_prefix(cut.name)
@@ -508,7 +510,7 @@ def _faces_key(spec: ClassifierSpec, weights: str, stages: Sequence[Stage]) -> l
 
 
 def _without_prefix(name: str) -> str:
-    """ "features.denseblock2" -> "denseblock2", but "features.12" and "layer3.2" stay: a number alone says too little."""
+    """ "features.denseblock2" -> "denseblock2"; "features.12" and "layer3.2" stay, a number alone says too little."""
     last = name.partition(".")[2]
     return last if last and not last[0].isdigit() else name
 

@@ -6,16 +6,17 @@ from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Layer, Trace
 from explorer.views.numbers import megabytes, shape, short
 
 GROUPS = (EARLY, LATE, HEAD, MIXED)
-COLUMNS = ("qual", "name", "cls", "detail", "in_shape", "out_shape", "params", "trainable", "macs", "bytes", "group", "container")
+NUMBERS = ("params", "trainable", "macs", "bytes")
+COLUMNS = ("qual", "name", "cls", "detail", "in_shape", "out_shape", *NUMBERS, "group", "container")
 
 
 def table(trace: Trace) -> dict:
     """The payload of `Explorer.layers`: one array a module in the order of the run, words said once.
 
-    {"columns", "words", "groups", "rows": [[qual, name, word of cls, word of detail, in, out, params, trainable, MACs, bytes,
-    group, container]], "totals": [params, trainable, MACs, bytes], "failed": qual | None}. Every row holds its own numbers
-    only, so that the columns add up to the totals; `container` is 1 for a module that is a frame around others and
-    nothing else, which a table of leaves leaves out.
+    {"columns", "words", "groups", "rows": [[qual, name, …, container]], "totals": [params, trainable, MACs, bytes],
+    "failed": qual | None}; cls, detail and group are places in `words` and `groups`. Every row holds its own numbers
+    only, so that the columns add up to the totals. `container` is 1 for a frame around other modules and nothing
+    else, which a table of leaves leaves out.
     """
     words: dict[str, int] = {}
     rows = [
@@ -51,10 +52,13 @@ def table_text(trace: Trace) -> str:
         lines.append((str(number), layer.qual, cls, shape(layer.in_shape), shape(layer.out_shape), *_numbers(layer)))
     lines.append(("", "total", "", "", "", *_numbers(trace.totals)))
     wide = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
-    cells = [
-        [value.ljust(wide[k]) if 1 <= k <= 4 else value.rjust(wide[k]) for k, value in enumerate(line)] for line in lines
+    text = [
+        "  ".join(
+            cell.ljust(width) if 1 <= k <= 4 else cell.rjust(width)
+            for k, (cell, width) in enumerate(zip(line, wide, strict=True))
+        ).rstrip()
+        for line in lines
     ]
-    text = ["  ".join(line).rstrip() for line in cells]
     if trace.failure:
         text += ["", trace.failure.reason]
     return "\n".join(text) + "\n"

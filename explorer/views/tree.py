@@ -13,15 +13,16 @@ from explorer.views.numbers import shape, short
 GROUPS = (EARLY, LATE, HEAD, MIXED)
 COLUMNS = ("depth", "part", "index", "name", "cls", "shape", "params", "macs", "bytes", "group", "flags", "early")
 OPEN, FOLD, FROZEN, FAILED, KIDS = 1, 2, 4, 8, 16
-SHORT_CLASSES = {"BatchNorm1d": "BN", "BatchNorm2d": "BN", "Conv2d": "Conv", "MaxPool2d": "MaxPool", "AvgPool2d": "AvgPool"}
+SHORT_CLASSES = {"BatchNorm2d": "BN", "Conv2d": "Conv", "MaxPool2d": "MaxPool", "AvgPool2d": "AvgPool"}
 
 
 class Node(NamedTuple):
     """A module with its children and the sums over itself and everything below.
 
-    early  parameters in the early group, from which a mixed row's two colours follow
-    fixed  parameters outside normalisation layers, and how many of those learn: norms learn even in a frozen group
-    kind   equal for nodes of the same structure, shapes and sizes, down to the leaves
+    early    parameters in the early group, from which a mixed row's two colours follow
+    weights  parameters outside normalisation layers; `learning` of them learn: norms learn even in a frozen group
+    group    of all its parameters; "mixed" when they are not in one
+    kind     equal for nodes of the same structure, shapes and sizes, down to the leaves
     """
 
     layer: Layer
@@ -31,13 +32,20 @@ class Node(NamedTuple):
     macs: int
     activation_bytes: int
     early: int
-    fixed: tuple[int, int]
+    weights: int
+    learning: int
+    group: str
     kind: int
 
     @property
     def part(self) -> str:
         """Its name in its parent, "1" of "0.4.1"."""
         return self.layer.qual.rpartition(".")[2]
+
+    @property
+    def frozen(self) -> bool:
+        """True when nothing in it learns but, at most, its normalisation layers."""
+        return self.learning == 0 if self.weights else self.params > 0 and self.trainable == 0
 
 
 class Row(NamedTuple):
@@ -68,8 +76,8 @@ class Row(NamedTuple):
 def tree(trace: Trace) -> dict:
     """The payload of `Explorer.tree`: short arrays under one header, class texts said once.
 
-    {"columns", "classes", "groups", "rows": [[depth, part, …, flags(, early)]], "total", "failure": {"qual", "reason"} | None}
-    A row's qualified name is its parts joined from the root, folds left out. Sums are parameters, MACs and bytes.
+    {"columns", "classes", "groups", "rows": [[depth, part, …, flags(, early)]], "total",
+    "failure": {"qual", "reason"} | None}. A row's qualified name is its parts joined from the root, folds left out.
     """
     classes: dict[str, int] = {}
     rows = []
@@ -129,18 +137,26 @@ def _node(layer: Layer, kids: tuple[Node, ...], kinds: dict[tuple, int], failed:
         layer.cls, layer.detail, layer.in_shape, layer.out_shape, layer.params, layer.trainable, layer.group, failed,
         tuple((kid.part, kid.kind) for kid in kids),
     )  # fmt: skip
-    own = (0, 0) if layer.norm else (layer.params, layer.trainable)
-    return Node(
-        layer,
-        kids,
-        params=layer.params + sum(kid.params for kid in kids),
-        trainable=layer.trainable + sum(kid.trainable for kid in kids),
-        macs=layer.macs + sum(kid.macs for kid in kids),
-        activation_bytes=layer.activation_bytes + sum(kid.activation_bytes for kid in kids),
-        early=(layer.params if layer.group == EARLY else 0) + sum(kid.early for kid in kids),
-        fixed=(own[0] + sum(kid.fixed[0] for kid in kids), own[1] + sum(kid.fixed[1] for kid in kids)),
-        kind=kinds.setdefault(looks, len(kinds)),
-    )
+    params, trainable, macs, held = layer.params, layer.trainable, layer.macs, layer.activation_bytes
+    early = params if layer.group == EARLY else 0
+    weights, learning = (0, 0) if layer.norm else (params, trainable)
+    for kid in kids:
+        params += kid.params
+        trainable += kid.trainable
+        macs += kid.macs
+        held += kid.activation_bytes
+        early += kid.early
+        weights += kid.weights
+        learning += kid.learning
+    kind = kinds.setdefault(looks, len(kinds))
+    return Node(layer, kids, params, trainable, macs, held, early, weights, learning, layer.group, kind)
+
+
+def _together(run: tuple[Node, ...]) -> Node:
+    """Siblings as one: their sums, what the last one hands on."""
+    sums = [sum(column) for column in zip(*(node[2:9] for node in run), strict=True)]
+    groups = {node.group for node in run}
+    return Node(run[-1].layer, run, *sums, group=groups.pop() if len(groups) == 1 else MIXED, kind=-1)
 
 
 def _walk(node: Node, depth: int, failed: str | None, each: bool, alone: bool, first: bool) -> Iterator[Row]:
@@ -178,44 +194,36 @@ def _runs(kids: tuple[Node, ...], first: bool, each: bool) -> list[tuple[Node, .
 
 
 def _module_row(node: Node, depth: int, failed: str | None, opened: bool) -> Row:
-    layer = node.layer
-    flags = (
-        OPEN * (opened and bool(node.kids))
-        + FROZEN * _is_frozen((node,))
-        + FAILED * (layer.qual == failed)
-        + KIDS * bool(node.kids)
-    )
-    named = layer.name if layer.name != node.part or not node.part.isdigit() else ""
-    return _row((node,), depth, node.part, _index(layer.qual), named, _class_text(node), flags)
+    qual, part, name = node.layer.qual, node.part, node.layer.name
+    flags = OPEN * (opened and bool(node.kids)) + FAILED * (qual == failed)
+    name = "" if name == part and name.isdigit() else name
+    return _row(node, depth, part, _index(qual), name, _class_text(node), flags)
 
 
 def _fold_row(run: tuple[Node, ...], depth: int, repeats: bool) -> Row:
     part = f"{run[0].part}–{run[-1].part}"
-    parent = run[0].layer.qual.rpartition(".")[0]
-    index = _index(f"{parent}.{part}") if run[0].part.isdigit() else ""
+    index = _index(f"{run[0].layer.qual.rpartition('.')[0]}.{part}")
     if repeats:
         name, cls = "" if index else part, f"{run[0].layer.cls} ×{len(run)}"
     else:
         name, cls = "stem", ", ".join(SHORT_CLASSES.get(node.layer.cls, node.layer.cls) for node in run)
-    return _row(run, depth, part, index, name, cls, FOLD + KIDS + FROZEN * _is_frozen(run))
+    return _row(_together(run), depth, part, index, name, cls, FOLD)
 
 
-def _row(run: tuple[Node, ...], depth: int, part: str, index: str, name: str, cls: str, flags: int) -> Row:
-    params = sum(node.params for node in run)
-    groups = {node.layer.group for node in run}
+def _row(node: Node, depth: int, part: str, index: str, name: str, cls: str, flags: int) -> Row:
     return Row(
         depth,
         part,
         index,
         name,
         cls,
-        run[-1].layer.out_shape,
-        params,
-        sum(node.macs for node in run),
-        sum(node.activation_bytes for node in run),
-        groups.pop() if len(groups) == 1 else MIXED,
-        sum(node.early for node in run) / params if params else 0.0,
-        flags,
+        node.layer.out_shape,
+        node.params,
+        node.macs,
+        node.activation_bytes,
+        node.group,
+        early=node.early / node.params if node.params else 0.0,
+        flags=flags + FROZEN * node.frozen + KIDS * bool(node.kids),
     )
 
 
@@ -243,11 +251,3 @@ def _halves(layer: Layer) -> bool:
     """True when the picture leaves with half its side."""
     before, after = layer.in_shape, layer.out_shape
     return bool(before and after and len(before) == len(after) == 3 and after[1] == -(-before[1] // 2) != before[1])
-
-
-def _is_frozen(run: tuple[Node, ...]) -> bool:
-    """True when nothing in it learns but, at most, its normalisation layers."""
-    weights = sum(node.fixed[0] for node in run)
-    if weights:
-        return sum(node.fixed[1] for node in run) == 0
-    return sum(node.params for node in run) > 0 and sum(node.trainable for node in run) == 0

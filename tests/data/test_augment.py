@@ -43,7 +43,7 @@ def test_shape_and_range_stay_and_the_original_is_left_alone(shape):
     for seed in range(5):
         y = augment_basic(x, generator(seed))
         assert y.shape == x.shape and y.dtype == x.dtype
-        assert 0 <= y.min() and y.max() <= 1
+        assert y.min() >= 0 and y.max() <= 1
     assert torch.equal(x, before)
 
 
@@ -90,7 +90,7 @@ def test_zooming_shows_a_window_of_the_picture():
         matrix = zooming(torch.tensor([1.25]), torch.tensor([centre]), torch.tensor([centre]))[0]
         (left, top), (right, bottom) = moved(matrix, -1, -1), moved(matrix, 1, 1)
         assert right - left == pytest.approx(2 / 1.25) == bottom - top
-        assert -1 - 1e-6 <= left and right <= 1 + 1e-6
+        assert left >= -1 - 1e-6 and right <= 1 + 1e-6
     assert left == pytest.approx(1 - 2 / 1.25), "a centre of 1 lies at the right edge"
 
 
@@ -112,7 +112,7 @@ def test_chances_and_limits_are_fastais():
     assert (brightness == 0).float().mean() == pytest.approx(0.25, abs=0.03)
     assert (contrast == 1).float().mean() == pytest.approx(0.25, abs=0.03)
     assert brightness.abs().max() <= math.log(0.6 / 0.4) + 1e-6
-    assert 0.8 - 1e-6 <= contrast.min() and contrast.max() <= 1.25 + 1e-6
+    assert contrast.min() >= 0.8 - 1e-6 and contrast.max() <= 1.25 + 1e-6
 
 
 def test_brightness_and_contrast_reach_their_limits():

@@ -30,7 +30,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 store = Store(sys.argv[1])
 queue = Queue(store, fit="fake_fits:long_batch")
 runs = [queue.submit(ClassifierSpec(), TrainSpec()) for _ in range(2)]
-while queue.poll(runs[0].id)["n"] < 3: time.sleep(.01)
+while (now := queue.poll(runs[0].id))["n"] < 3 and now["state"] != "failed": time.sleep(.01)
 print(runs[0].id, runs[1].id, store.run(runs[0].id).pid, flush=True)
 {then}
 """
@@ -78,6 +78,14 @@ def test_ids_and_tokens_cannot_be_guessed(open_queue):
     runs = [queue.submit(SPEC, TRAIN) for _ in range(3)]
     assert len({run.id for run in runs} | {run.token for run in runs}) == 6
     assert all(len(run.id) >= 16 and len(run.token) >= 32 for run in runs)
+
+
+def test_an_id_may_begin_with_a_dash(open_queue, follow, monkeypatch):
+    queue = open_queue("short")
+    monkeypatch.setattr("secrets.token_urlsafe", lambda size: "-" + "h" * size)
+    run = queue.submit(SPEC, TRAIN)
+    assert run.id.startswith("-h")
+    assert follow(queue, run.id)[1]["state"] == "finished"
 
 
 def test_runs_train_one_after_the_other_in_the_order_they_came(open_queue, follow, wait_for):

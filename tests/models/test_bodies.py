@@ -73,7 +73,7 @@ def test_every_legal_cut_builds_what_it_promises(name):
     total = count(build_on_meta(name))
     assert len({cut.name for cut in cuts}) == len(cuts)
     assert [cut.share for cut in cuts] == sorted(cut.share for cut in cuts)
-    for cut in cuts[:: max(1, len(cuts) // 8)]:
+    for cut in cuts[:: max(1, len(cuts) // 4)]:
         with torch.device("meta"):
             parts = take_apart(build_original(name), cut.name)
         assert tuple(parts.body.eval()(torch.empty(1, 3, 224, 224, device="meta")).shape[1:]) == cut.out_shape

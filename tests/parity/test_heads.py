@@ -43,7 +43,9 @@ def fastai_twin(options: dict) -> nn.Sequential:
 
 def outline(head: nn.Sequential) -> list[tuple]:
     """Class, dropout and momentum of each module in order."""
-    return [(type(m).__name__, getattr(m, "p", None), getattr(m, "momentum", None), getattr(m, "eps", None)) for m in head]
+    return [
+        (type(m).__name__, getattr(m, "p", None), getattr(m, "momentum", None), getattr(m, "eps", None)) for m in head
+    ]
 
 
 @pytest.mark.parametrize("seed", range(8))

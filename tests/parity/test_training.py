@@ -1,8 +1,8 @@
 """Same weights, batches and rates: the same losses as fastai's own loop with its own Adam.
 
-Both are given the same batches and draw dropout from the same seed. fastai's schedulers round the position to
-float32, so its rates differ from ours in the eighth digit, which a network of eleven million weights makes visible after
-a few steps: our rates are compared with fastai's first, then ours learns with fastai's.
+Both are given the same batches and draw dropout from the same seed. fastai's schedulers round the position to float32,
+so its rates differ from ours in the eighth digit, which a network of eleven million weights makes visible after a few
+steps: our rates are compared with fastai's first, then ours learns with fastai's.
 """
 
 from __future__ import annotations

@@ -203,7 +203,7 @@ def test_a_picture_too_small_names_the_layer_and_the_size_that_would_do(arch: st
     assert trace(spec_of(arch, size)).failure is None
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", ["resnet18", "squeezenet1_0", "squeezenet1_1", "densenet121", "vgg13_bn", "alexnet"])
 def test_the_sizes_that_fail_are_those_that_fail_in_earnest(arch: str):
     """At the size the fix names a real forward works, one pixel below it raises."""
     failure = trace(spec_of(arch, 1)).failure

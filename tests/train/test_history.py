@@ -28,7 +28,9 @@ DONE = EpochDone(1, 0.5, 0.6, (("accuracy", 0.9),), 2.0)
 number = st.floats(0, 10, allow_nan=False)
 event = st.one_of(
     st.builds(Step, st.integers(1, 12), number, number, number),
-    st.sampled_from([STARTED, SAMPLE, GUESSES, DONE, Note("n"), Progress("p", 1, 2), Finished(), Stopped(1), Failed("r", 1)]),
+    st.sampled_from(
+        [STARTED, SAMPLE, GUESSES, DONE, Note("n"), Progress("p", 1, 2), Finished(), Stopped(1), Failed("r", 1)]
+    ),
 )
 stamped = st.tuples(event, st.one_of(st.none(), number))
 
@@ -70,7 +72,9 @@ def test_preparation_shows_its_progress_until_the_run_starts():
     assert fold(history, STARTED).progress is None
 
 
-@pytest.mark.parametrize(("ending", "state"), [(Finished(), "finished"), (Stopped(1), "stopped"), (Failed("no", 1), "failed")])
+@pytest.mark.parametrize(
+    ("ending", "state"), [(Finished(), "finished"), (Stopped(1), "stopped"), (Failed("no", 1), "failed")]
+)
 def test_nothing_changes_after_the_end(ending, state):
     history = fold_all(History(), [(STARTED, 0.0), (DONE, 1.0), (ending, 2.0)])
     assert (history.state, history.kept_epochs) == (state, 1)

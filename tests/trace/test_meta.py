@@ -1,0 +1,57 @@
+"""The switches of the meta device: same modules, same shapes, nothing left behind."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from explorer.trace.meta import Blank, ShapesOnly
+from explorer.trace.watch import runs, watch
+
+
+def test_blank_modules_have_the_tensors_of_real_ones():
+    real = torchvision.models.resnet18().state_dict()
+    with Blank():
+        blank = torchvision.models.resnet18()
+    found = {name: (t.shape, t.dtype, t.requires_grad) for name, t in blank.state_dict(keep_vars=True).items()}
+    keep = torchvision.models.resnet18().state_dict(keep_vars=True)
+    assert found == {name: (t.shape, t.dtype, t.requires_grad) for name, t in keep.items()}
+    assert list(found) == list(real)
+    assert all(t.is_meta for t in blank.state_dict().values())
+
+
+def test_blank_ends_with_its_block_and_does_not_touch_random_numbers():
+    torch.manual_seed(0)
+    first = torch.rand(3)
+    torch.manual_seed(0)
+    with Blank():
+        nn.Linear(3, 3)
+    assert torch.equal(torch.rand(3), first)
+    assert not nn.Linear(3, 3).weight.is_meta
+
+
+def test_blank_keeps_a_device_that_is_asked_for():
+    with Blank():
+        assert torch.zeros(2, device="cpu").device.type == "cpu"
+
+
+def test_shapes_only_still_refuses_a_wrong_number_of_channels():
+    norm = nn.BatchNorm2d(3, device="meta").eval()
+    with ShapesOnly():
+        assert norm(torch.empty(1, 3, 2, 2, device="meta")).shape == (1, 3, 2, 2)
+        with pytest.raises(RuntimeError):
+            norm(torch.empty(1, 4, 2, 2, device="meta"))
+
+
+def test_a_watched_run_tells_where_it_broke_and_leaves_no_hook():
+    with Blank():
+        model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sequential(nn.MaxPool2d(4), nn.ReLU()))
+    run = watch(model, (3, 5, 5))
+    assert run.broke is model[1][0]
+    assert run.calls[model[0]][0].out_shape == (8, 3, 3)
+    assert run.calls[model[1]][0].out_shape is None
+    assert model[1][1] not in run.calls
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert runs(model, (3, 6, 6)) and not runs(model, (3, 5, 5))
