@@ -12,7 +12,7 @@ Explorer.confusion = root => {
   // Fill up to 64 % of the colour under ink, 90 % under white for the maximum: both can be read in both themes.
   function heat(cell, count, of, most) {
     const share = of ? count / of : 0, top = count > 0 && count === most;
-    cell.style.setProperty('--heat', !count ? '0%' : top ? '90%' : Math.max(8, Math.round(64 * share ** 0.7)) + '%');
+    cell.style.setProperty('--heat', !count ? '0%' : top ? '90%' : Math.max(16, Math.round(64 * share ** 0.7)) + '%');
     cell.classList.toggle('most', top);
   }
 

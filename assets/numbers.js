@@ -1,7 +1,8 @@
 // The row of big numbers: what is read at a glance; the exact value is in the title and for screen readers.
 (() => {
   const { el, live, human } = Explorer;
-  const UNITS = { memory: n => [n / 1e6 >= 10 ? (n / 1e6).toFixed(0) : (n / 1e6).toFixed(1), 'MB'], ms: n => [n < 10 ? n.toFixed(1) : n.toFixed(0), 'ms'] };
+  const UNITS = { memory: n => (n >= 1e9 ? [(n / 1e9).toFixed(1), 'GB'] : [(n / 1e6).toFixed(n >= 1e7 ? 0 : 1), 'MB']),
+    ms: n => [n < 10 ? n.toFixed(1) : n.toFixed(0), 'ms'] };
 
   Explorer.numbers = (element, props, trigger, watch) => {
     const row = element.querySelector('.numbers');

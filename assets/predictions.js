@@ -1,17 +1,20 @@
 // Guesses on a fixed handful of validation pictures; wrong ones carry a cross and the truth. A click enlarges one.
 Explorer.guesses = root => {
-  const { el, icon } = Explorer;
+  const { el, icon } = Explorer, FEW = 12;
   const top = el('div', 'top', null, root), caption = el('p', '', null, top);
-  const only = el('button', 'link', 'Only wrong', top);
+  const all = toggle('All'), only = toggle('Only wrong');
   const grid = el('div', 'grid', null, root), none = el('p', 'help', 'None of these is wrong.', root);
   const dialog = enlarged(root);
   let cards = [], sample = null, shown = null;
-  only.type = 'button';
-  only.setAttribute('aria-pressed', 'false');
-  only.onclick = () => {
-    only.setAttribute('aria-pressed', only.getAttribute('aria-pressed') !== 'true');
-    filter();
-  };
+
+  function toggle(text) {
+    const b = el('button', 'link', text, top);
+    b.type = 'button';
+    b.setAttribute('aria-pressed', 'false');
+    b.onclick = () => { b.setAttribute('aria-pressed', !pressed(b)); filter(); };
+    return b;
+  }
+  function pressed(b) { return b.getAttribute('aria-pressed') === 'true'; }
 
   const name = (run, k) => Explorer.readable(run.started.classes[k] ?? String(k));
   const percent = p => `${p > 0.995 && p < 1 ? 99 : Math.round(100 * p)}\u202f%`;
@@ -45,8 +48,10 @@ Explorer.guesses = root => {
   }
 
   function filter() {
-    const wrong = only.getAttribute('aria-pressed') === 'true';
-    cards.forEach(c => { c.b.hidden = wrong && !c.b.classList.contains('wrong'); });
+    const wrong = pressed(only), few = !wrong && !pressed(all);
+    cards.forEach((c, i) => { c.b.hidden = (wrong && !c.b.classList.contains('wrong')) || (few && i >= FEW); });
+    all.textContent = `All ${cards.length}`;
+    all.hidden = wrong || cards.length <= FEW;
     none.hidden = !cards.length || cards.some(c => !c.b.hidden);
   }
 
@@ -54,6 +59,7 @@ Explorer.guesses = root => {
     const ready = run.sample && run.predictions && run.started;
     root.hidden = !run.started || (!ready && run.state !== 'running');
     only.hidden = !ready;
+    all.hidden = all.hidden || !ready;
     if (run.sample !== sample) {
       sample = run.sample;
       cards = [];

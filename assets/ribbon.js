@@ -51,8 +51,8 @@
     const guesses = room > 1060 && v.guesses?.length ? 92 : 12;
     const rodScale = Math.min(1, 126 / rodHeight(Math.max(...v.head.map(h => h.width), 1)));
     const first = pool ? (pool.kind === 'concat' ? 100 : 82) : 44;              // from the cut to the first rod
-    const step = Math.max(12, Math.min(40, (.42 * room) / Math.max(1, rods.length)));
-    const headWidth = first + (rods.length - 1) * step + 16 + guesses;
+    let step = Math.max(12, Math.min(40, (.42 * room) / Math.max(1, rods.length)));
+    const headWidth = () => first + (rods.length - 1) * step + 16 + guesses;
 
     let side = v.size;
     const stages = v.stages.map(s => {
@@ -80,9 +80,11 @@
       const end = spots.length ? spots.at(-1).x1 : photo.right;
       return { spots, gap, cut: Math.max(end + Math.max(22, gap * .7), mid + label / 2 + 6) };
     };
-    const limit = room - headWidth;
-    const ways = room >= COMFORT ? SQUEEZE : SQUEEZE.slice(0, 3);
-    const way = ways.find(w => place(w, MIN_GAP).cut <= limit) ?? ways.at(-1);
+    const wide = room >= COMFORT, ways = wide ? SQUEEZE : SQUEEZE.slice(0, 3);
+    const way = ways.find(w => place(w, MIN_GAP).cut <= room - headWidth()) ?? ways.at(-1);
+    const over = place(way, MIN_GAP).cut + headWidth() - room;
+    if (wide && over > 0) step = Math.max(.72 * step, step - over / Math.max(1, rods.length - 1));      // the head gives way last
+    const limit = room - headWidth();
     let low = MIN_GAP, high = MAX_GAP;
     for (let i = 0; i < 10; i++) {
       const gap = (low + high) / 2;
@@ -90,9 +92,10 @@
     }
     const body = place(way, low);
     body.spots.forEach((st, i) => { st.until = i + 1 < body.spots.length ? (st.x1 + body.spots[i + 1].x0) / 2 : body.cut; });
-    const end = body.cut + headWidth;
+    const end = body.cut + headWidth();
+    const thrown = v.dropped ? body.cut + 118 + Math.max(textWidth(v.dropped.names), textWidth(v.dropped.words)) : 0;
     const head = rods.map((rod, i) => ({ rod, x: body.cut + first + i * step, h: Math.max(7, rodScale * rodHeight(rod.width)) }));
-    return { width: Math.max(room, end), end, photo, stages: body.spots, gap: body.gap, cut: body.cut, pool, head, step, guesses,
+    return { width: Math.max(room, end, thrown), end, photo, stages: body.spots, gap: body.gap, cut: body.cut, pool, head, step, guesses,
       poolHeight: pool ? rodScale * rodHeight(pool.width / (pool.kind === 'concat' ? 2 : 1)) * .52 : 0 };
   }
 
@@ -247,7 +250,7 @@
     const span = { early: [start, border ? border - 7 : L.cut - 11], late: [border ? border + 7 : start, L.cut - 11], head: [L.cut + 11, L.end] };
     v.groups.forEach((group, i) => {
       const [from, to] = span[group.group], next = v.groups[i + 1], lock = group.frozen ? 20 : 0;
-      const g = svg('g', { class: 'c-' + group.group }, root), room = (next ? span[next.group][0] - 8 : L.width) - from - lock;
+      const g = svg('g', { class: 'c-' + group.group }, root), room = (next ? span[next.group][0] - 14 : L.width) - from - lock;
       svg('rect', { x: from, y: RAIL, width: Math.max(0, to - from), height: 4, rx: 2, class: 'rail' }, g);
       const words = [group.words, group.brief, group.brief.split(': ')[1]].find(w => textWidth(w) <= room);
       if (lock && room > -4) svg('use', { href: '#i-lock', x: from, y: RAIL + 10, width: 16, height: 16, class: 'lock' }, g);
@@ -333,7 +336,7 @@
       clearTimeout(waiting);
       const key = v.faces_key && JSON.stringify(v.faces_key);
       if (!key || (cache.has(key) && !v.loading) || !server?.faces) return;
-      waiting = setTimeout(() => look(v.faces_key, key), 250);
+      waiting = setTimeout(() => look(v.faces_key, key), v.loading ? 1000 : 250);
     }
     async function look(of, key) {
       if (!v.loading) cache.set(key, null);

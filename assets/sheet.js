@@ -39,8 +39,8 @@ Explorer.sheet = (element, props, trigger, watch) => {
       const th = el('th', '', Explorer.readable(name), row), bar = el('td', 'bar', null, row);
       th.scope = 'row';
       th.title = name;
-      el('i', 'train', null, bar).style.width = 100 * train / most + '%';
-      el('i', 'valid', null, bar).style.width = 100 * valid / most + '%';
+      el('i', 'learnt', null, bar).style.width = 100 * train / most + '%';
+      el('i', 'held', null, bar).style.width = 100 * valid / most + '%';
       el('td', '', train.toLocaleString('en'), row);
       el('td', '', valid.toLocaleString('en'), row);
     }

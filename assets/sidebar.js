@@ -5,8 +5,18 @@ Explorer.buildtitle = (element, props, trigger) => {
   element.querySelector('button').addEventListener('click', () => trigger('defaults'));
 };
 
-// One line below the choice of weights. Payload {"text": …}.
+// What is said below the choice of weights. Payload {text, recipe: address or nothing}.
 Explorer.weightsline = (element, props, trigger, watch) => {
   const line = element.querySelector('p');
-  Explorer.live(props, watch, ({ text }) => { line.textContent = line.title = text; });
+  Explorer.live(props, watch, ({ text, recipe }) => {
+    const [name, rest] = text.includes(': ') ? text.split(/: (.*)/s) : ['', text];
+    line.replaceChildren(rest);
+    line.title = name || text;
+    if (!recipe) return;
+    const link = Explorer.el('a', '', 'recipe');
+    link.href = recipe;
+    link.target = '_blank';
+    link.rel = 'noreferrer';
+    line.append('; ', link);
+  });
 };

@@ -20,7 +20,14 @@ Row = tuple[str, float, str, float, str]
 ARCH = "resnet50"
 INPUT = (1, 3, 224, 224)
 RUNS = 9
-CACHES = (tracer._trace, tracer.trace_body, tracer.trace_head, bodies._legal_cuts, bodies._original_on_meta)
+CACHES = (
+    tracer._trace,
+    tracer.trace_body,
+    tracer.trace_head,
+    tracer.smallest_size,
+    bodies._legal_cuts,
+    bodies._original_on_meta,
+)
 
 
 def rows(quick: bool = False) -> list[Row]:
@@ -59,8 +66,8 @@ def bare() -> None:
     """What any description on the meta device has to do: build the network and run it once."""
     with torch.device("meta"):
         model = torchvision.models.get_model(ARCH).eval()
-        with torch.no_grad():
-            model(torch.empty(INPUT))
+    with torch.no_grad():
+        model(torch.empty(INPUT, device="meta"))
 
 
 def torchinfo_on(device: str) -> None:

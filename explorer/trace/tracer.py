@@ -85,7 +85,7 @@ def trace_body(arch: str, cut: int | str | None, size: int, n_in: int) -> Part:
     }
     groups = body_groups(tuple(names.values()), split=bodies.get_arch(arch).split)
     layers = rows("0", "body", parts.body, run, names, groups)
-    failure = None if run.broke is None else _body_failure(parts.body, run, names, (n_in, size, size))
+    failure = None if run.broke is None else _body_failure(arch, cut, parts.body, run, names, (n_in, size, size))
     dropped = tuple(Dropped(*part) for part in parts.dropped)
     return Part(layers, run.out_shape, failure, dropped)
 
@@ -231,11 +231,14 @@ def _row(module: nn.Module, calls: list[Call], params: int, qual: str, name: str
     )
 
 
-def _body_failure(body: nn.Sequential, run: Run, names: dict[str, str], in_shape: Shape) -> Failure:
+def _body_failure(
+    arch: str, cut: int | str | None, body: nn.Sequential, run: Run, names: dict[str, str], in_shape: Shape
+) -> Failure:
     module, got = run.broke, run.calls[run.broke][-1].in_shape
     qual = next(qual for qual, inner in body.named_modules() if inner is module)
     wanted = need(module, got) or UNKNOWN_NEED
-    fix = _larger_picture(body, in_shape) if wanted.larger else None
+    size = smallest_size(arch, cut) if wanted.larger else None
+    fix = Fix(f"Set the size to {size} px", "body.size", size) if size else None
     what = f"{_title(names[qual], module)} needs {wanted.words}"
     problem = f"but a picture of {_shape(in_shape[1:])} px leaves it {_shape(got)}"
     advice = f"set the size to {fix.value} px or more" if fix else "choose another cut"
@@ -250,21 +253,25 @@ def _body_failure(body: nn.Sequential, run: Run, names: dict[str, str], in_shape
     )
 
 
-def _larger_picture(body: nn.Sequential, in_shape: Shape) -> Fix | None:
-    """The smallest square picture the body can work on, by doubling and then halving the gap."""
-    channels, works = in_shape[0], 2 * in_shape[1]
-    fails = in_shape[1]
-    while not runs(body, (channels, works, works)):
+@lru_cache(maxsize=256)
+def smallest_size(arch: str, cut: int | str | None) -> int | None:
+    """Side of the smallest square picture the body can work on: doubled until it does, then the gap halved.
+
+    None where no size up to 4096 px will do.
+    """
+    body = blank_body(arch, cut, 3).body
+    fails, works = 0, 1
+    while not runs(body, (3, works, works)):
         fails, works = works, 2 * works
         if fails > LARGEST_SIZE:
             return None
     while works - fails > 1:
         middle = (works + fails) // 2
-        if runs(body, (channels, middle, middle)):
+        if runs(body, (3, middle, middle)):
             works = middle
         else:
             fails = middle
-    return Fix(f"Set the size to {works} px", "body.size", works)
+    return works
 
 
 def _head_failure(head: nn.Sequential, run: Run, spec: HeadSpec, features: int) -> Failure:

@@ -117,12 +117,22 @@ class ClassifierHandlers:
         return {**self.refresh(held), "file": {"visible": held.values.get("weights") == "File"}}
 
     def acted(self, held: Held) -> Payloads:
-        """A button of the banner: the network once more, or a file; anything else looks again."""
+        """A button of the banner: the network once more, a file, or from scratch; anything else looks again."""
         if held.asked("id") == "file":
             return {**self.changed(held, weights="File"), "file": {"visible": True}}
+        if held.asked("id") == "scratch":
+            return self._from_scratch(held)
         if held.asked("id") == "retry":
             self.services.weights.forget_missing()
         return self.refresh(held)
+
+    def _from_scratch(self, held: Held) -> Payloads:
+        """Random weights, said openly, and no group frozen."""
+        rows = [{**row, "frozen": False} for row in held.part("groups").get("rows", []) if isinstance(row, dict)]
+        return {
+            **self.redrawn({**held.values, "weights": "Random", "groups": {"rows": rows}}, held.tab),
+            "weights": "Random",
+        }
 
     def mended(self, held: Held) -> Payloads:
         """The mend that a failed trace offers: one field gets the value that works."""

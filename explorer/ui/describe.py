@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import PurePath
 
 from explorer import link
 from explorer.models.bodies import legal_cuts
@@ -36,7 +37,7 @@ def describe(reading: Reading, services: Services, tab: str) -> dict[str, object
         "ribbon": ribbon(spec, shown, legal_cuts(spec.body.arch), frozen=frozen, lrs=rates, **in_use(spec, services)),
         "cut": cut_steps(spec),
         "groups": groups(shown, frozen, rates),
-        "weightsline": {"text": weights_line(spec)},
+        "weightsline": weights_line(spec),
         "topbar": topbar(services, spec, train),
         **one_tab(tab, spec, shown),
     }
@@ -102,13 +103,14 @@ def frozen_count(train: TrainSpec, count: int) -> int:
     return min(train.frozen, count)
 
 
-def weights_line(spec: ClassifierSpec) -> str:
-    """What is said below the choice of weights: recipe and licence, a file's name, or what random means."""
+def weights_line(spec: ClassifierSpec) -> dict[str, str]:
+    """What is said below the choice of weights: accuracy, size, licence and recipe; or what is used instead."""
     if spec.body.weights == "imagenet":
-        return describe_imagenet(spec.body.arch)
+        facts, _, recipe = describe_imagenet(spec.body.arch).partition("; recipe ")
+        return {"text": facts, "recipe": recipe}
     if spec.body.weights in ("random", None):
-        return "Nothing is borrowed: every layer starts from noise."
-    return f"From {spec.body.weights.rpartition('/')[2]}, matched by name."
+        return {"text": "Nothing is borrowed: every layer starts from noise."}
+    return {"text": f"From {PurePath(spec.body.weights).name}, matched by name."}
 
 
 def topbar(services: Services, spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
@@ -134,5 +136,9 @@ def offline(desk: Desk) -> dict[str, object]:
         "kind": "offline",
         "title": "ImageNet weights not reachable: random weights in use.",
         "text": f"{desk.reason} Shapes and costs are exact; accuracy will be low.",
-        "actions": [{"id": "retry", "label": "Try again"}, {"id": "file", "label": "Use a file"}],
+        "actions": [
+            {"id": "retry", "label": "Try again"},
+            {"id": "file", "label": "Use a file"},
+            {"id": "scratch", "label": "Train from scratch"},
+        ],
     }

@@ -142,7 +142,7 @@ def _layout() -> dict:
         "font": {"family": "var(--sans)", "size": 12, "color": "var(--ink3)"},
         "hovermode": "closest",
         "hoverlabel": tip,
-        "xaxis": {**quiet, "domain": [0, 0.6], "anchor": "y2", "range": [0, 1], "nticks": 7},
+        "xaxis": {**quiet, "domain": [0, 0.6], "anchor": "y2", "range": [0, 1], "nticks": 6},
         "yaxis": {**quiet, "domain": [0.3, 1], "rangemode": "tozero", "nticks": 5},
         "yaxis2": {**quiet, "domain": [0, 0.2], "rangemode": "tozero", "showticklabels": False},
         "xaxis2": {**quiet, "domain": [0.73, 1], "anchor": "y3", "matches": "x", "nticks": 2},

@@ -158,7 +158,7 @@ def ribbon(
         "failure": _failure(trace.failure),
         "notice": notice,
         "photo": photo,
-        "faces_key": _faces_key(spec, weights, stages),
+        "faces_key": _faces_key(spec, weights, trace.failure),
         "loading": loading,
     }
 
@@ -502,9 +502,9 @@ def _clash(got: str, needed: str) -> str:
     return f"{has} {'<' if least else '≠'} {wants}"
 
 
-def _faces_key(spec: ClassifierSpec, weights: str, stages: Sequence[Stage]) -> list | None:
-    """What the pictures of the slabs depend on; None where there are none to show."""
-    if any(stage.shown.row.out_shape is None for stage in stages):
+def _faces_key(spec: ClassifierSpec, weights: str, failure: Failure | None) -> list | None:
+    """What the pictures of the slabs depend on; None where the body does not run."""
+    if failure is not None and _lies_in(failure.qual, "0"):
         return None
     return [spec.body.arch, weights, spec.body.size, spec.body.cut, spec.body.n_in]
 

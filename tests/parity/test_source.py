@@ -19,7 +19,7 @@ SPECS = (
     ClassifierSpec(BodySpec("resnet18", "random", cut="layer3.0"), HeadSpec(lin_ftrs=())),
     ClassifierSpec(BodySpec("resnet34", "random", n_in=1), HeadSpec(ps=0.25, lin_first=True)),
     ClassifierSpec(BodySpec("squeezenet1_1", "random", cut="features.6"), HeadSpec(first_bn=False)),
-    ClassifierSpec(BodySpec("vgg11_bn", "random", n_in=4), HeadSpec(lin_ftrs=(64, 32), ps=(0.1, 0.0, 0.3)), 3),
+    ClassifierSpec(BodySpec("squeezenet1_0", "random", n_in=4), HeadSpec(lin_ftrs=(64, 32), ps=(0.1, 0.0, 0.3)), 3),
     ClassifierSpec(BodySpec("densenet121", "random", cut="features.transition1"), HeadSpec(bn_final=True)),
     ClassifierSpec(BodySpec("alexnet", "random"), HeadSpec(y_range=(0, 5.5), bn_final=True), 1),
     ClassifierSpec(BodySpec("resnet18", "random"), HeadSpec(pool=None)),

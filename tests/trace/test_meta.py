@@ -45,6 +45,14 @@ def test_shapes_only_still_refuses_a_wrong_number_of_channels():
             norm(torch.empty(1, 4, 2, 2, device="meta"))
 
 
+def test_shapes_only_still_refuses_maps_of_different_sizes():
+    small, large = torch.empty(1, 2, 3, 3, device="meta"), torch.empty(1, 5, 4, 4, device="meta")
+    with ShapesOnly():
+        assert torch.cat([large, large, large[:, :1]], 1).shape == (1, 11, 4, 4)
+        with pytest.raises(RuntimeError):
+            torch.cat([small, large], 1)
+
+
 def test_a_watched_run_tells_where_it_broke_and_leaves_no_hook():
     with Blank():
         model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Sequential(nn.MaxPool2d(4), nn.ReLU()))

@@ -157,9 +157,9 @@ def test_imagenet_weights_are_adapted_to_other_channels(n_in: int, monkeypatch: 
 def test_a_weights_file_is_loaded(ending: str, n_in: int, whole: bool, tmp_path: Path):
     """Of the whole model as it was saved, and of the network it was cut from."""
     random = ClassifierSpec(
-        BodySpec("alexnet", "random", cut="features.9", n_in=n_in if whole else 3, size=65), n_out=4
+        BodySpec("squeezenet1_1", "random", cut="features.9", n_in=n_in if whole else 3, size=65), n_out=4
     )
-    state = build_model(random).model.state_dict() if whole else torchvision.models.alexnet().state_dict()
+    state = build_model(random).model.state_dict() if whole else torchvision.models.squeezenet1_1().state_dict()
     path = tmp_path / f'odd "name" \\ of.{ending}'
     torch.save(state, path) if ending == "pth" else safetensors.torch.save_file(state, path)
     spec = replace(random, body=replace(random.body, weights=str(path), n_in=n_in))

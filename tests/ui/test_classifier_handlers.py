@@ -1,0 +1,197 @@
+"""The classifier page without a page: each handler takes what is held and gives what changes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from explorer.models.bodies import list_archs
+from explorer.spec import ClassifierSpec, TrainSpec
+
+
+def names_of(tree: dict) -> str:
+    return json.dumps(tree)
+
+
+def test_every_knob_changes_what_is_drawn(handlers, held):
+    first = handlers.refresh(held())
+    for change in (
+        {"size": 128},
+        {"pool": "Avg"},
+        {"chips": {"widths": [256], "outputs": 37}},
+        {"chips": {"widths": [512], "outputs": 5}},
+        {"ps": 0.2},
+        {"first_bn": False},
+        {"bn_final": True},
+        {"lin_first": True},
+        {"n_in": 1},
+        {"y_range": "0, 1"},
+        {"cut": {"value": "layer2"}},
+        {"arch": "resnet18"},
+        {"weights": "Random"},
+    ):
+        assert handlers.refresh(held(**change))["ribbon"] != first["ribbon"] or change == {"ps": 0.2}
+        assert handlers.refresh(held(**change))["topbar"]["link"] != ""
+
+
+@pytest.mark.parametrize("arch", list_archs())
+def test_every_body_is_drawn_and_its_payload_stays_small(handlers, held, arch):
+    payloads = handlers.refresh(held(arch=arch))
+    assert payloads["notices"] == {"problems": {}}
+    assert len(json.dumps(payloads["ribbon"])) < 12_000
+    assert len(json.dumps(payloads["tree"])) < 80_000
+
+
+def test_a_value_in_doubt_leaves_the_picture_and_says_why(handlers, held):
+    payloads = handlers.refresh(held(ps_each="1, 2"))
+    assert list(payloads) == ["notices"] and "head.ps" in payloads["notices"]["problems"]
+
+
+def test_a_value_in_doubt_of_the_training_lets_the_picture_follow(handlers, held):
+    payloads = handlers.refresh(held(epochs=0, size=64))
+    assert "ribbon" in payloads and "epochs" in payloads["notices"]["problems"]
+
+
+def test_the_cut_dragged_in_the_ribbon_moves_the_stepper(handlers, held):
+    payloads = handlers.cut_dragged(held(event={"cut": "layer3"}))
+    assert payloads["cut"]["value"] == "layer3"
+    assert "cut=layer3" in payloads["topbar"]["link"]
+
+
+@pytest.mark.parametrize("event", [None, {}, {"cut": None}, {"cut": ["x"]}, {"cut": "nowhere"}])
+def test_a_cut_that_cannot_be_falls_back(handlers, held, event):
+    assert handlers.cut_dragged(held(event=event))["cut"]["value"] == "layer4"
+
+
+def test_the_rate_field_and_the_heads_row_are_one(handlers, held):
+    rows = handlers.rate_typed(held(rate="2e-3"))["groups"]["rows"]
+    assert [row["rate"] for row in rows] == ["2e-5", "2e-4", "2e-3"]
+    moved = [{**row, "rate": rate} for row, rate in zip(rows, ["1e-6", "1e-5", "5e-4"], strict=True)]
+    assert handlers.groups_moved(held(groups={"rows": moved}))["rate"] == "5e-4"
+
+
+def test_frozen_groups_do_not_learn_in_the_numbers(handlers, held):
+    rows = handlers.refresh(held())["groups"]["rows"]
+    assert [row["frozen"] for row in rows] == [True, True, False]
+    learning = handlers.refresh(held(groups={"rows": [{**row, "frozen": False} for row in rows]}))
+    assert all(row["trainable"] == row["params"] for row in learning["groups"]["rows"])
+
+
+def test_without_weights_the_banner_names_what_failed_and_offers_three_ways(handlers, held):
+    handlers.services.weights.ask("resnet34", wait=5)
+    notice = handlers.refresh(held())["ribbon"]["notice"]
+    assert "resnet34" in notice["text"]
+    assert [action["id"] for action in notice["actions"]] == ["retry", "file", "scratch"]
+
+
+def test_from_scratch_means_random_weights_and_nothing_frozen(handlers, held):
+    payloads = handlers.acted(held(event={"id": "scratch"}))
+    assert payloads["weights"] == "Random"
+    assert not any(row["frozen"] for row in payloads["groups"]["rows"])
+
+
+def test_choosing_a_file_shows_its_field(handlers, held):
+    assert handlers.weights_chosen(held(weights="File"))["file"] == {"visible": True}
+    assert handlers.acted(held(event={"id": "file"}))["file"] == {"visible": True}
+
+
+def test_the_mend_of_a_failed_trace_is_one_click(handlers, held):
+    broken = handlers.refresh(held(pool="None"))
+    assert broken["ribbon"]["failure"]["fix"]
+    mended = handlers.mended(held(pool="None"))
+    assert mended["pool"] != "None" and mended["ribbon"]["failure"] is None
+    small = handlers.mended(held(arch="alexnet", size=32))
+    assert small["size"] > 32 and small["ribbon"]["failure"] is None
+
+
+@pytest.mark.parametrize("tab", ["tree", "layers", "code", "summary", "data"])
+def test_each_tab_is_described_when_it_is_chosen(handlers, held, tab):
+    payloads = handlers.tab_chosen(held(size=64, event={"value": tab.title()}))
+    assert payloads["tab"] == tab
+    assert payloads["sheet" if tab == "data" else tab]
+
+
+def test_the_data_tab_shows_a_labelled_batch(handlers, held):
+    shown = handlers.tab_chosen(held(size=64, event={"value": "Data"}))["sheet"]
+    assert len(shown["items"]) == 24 and len(shown["classes"]) == 10
+    other = handlers.another_batch(held(size=64, event={"seed": 1}))["sheet"]
+    assert other["items"] != shown["items"]
+
+
+def test_another_set_brings_its_number_of_classes(handlers, held):
+    assert handlers.data_chosen(held(data="shapes"))["chips"]["outputs"] == 10
+    assert handlers.data_chosen(held(data="cifar10"))["chips"]["outputs"] == 10
+    assert handlers.data_chosen(held(data="folder:"))["path"] == {"visible": True}
+
+
+def test_a_folder_that_is_none_says_so_at_its_field(handlers, held, tmp_path):
+    payloads = handlers.data_chosen(held(data="folder:", path=str(tmp_path / "nowhere")))
+    assert "nowhere" in payloads["notices"]["problems"]["path"]
+
+
+def test_a_set_that_must_be_fetched_is_not_fetched_by_looking(handlers, held, monkeypatch, tmp_path):
+    monkeypatch.setenv("EXPLORER_HOME", str(tmp_path))
+    payloads = handlers.tab_chosen(held(data="flowers102", event={"value": "Data"}))
+    assert payloads["sheet"]["items"] == [] and "MB" in payloads["sheet"]["notes"][0]
+
+
+def test_train_puts_one_run_in_line_with_outputs_that_fit(handlers, held, queue):
+    payloads = handlers.train(held(size=64))
+    ((spec, train),) = queue.submitted
+    assert spec.n_out == 10 and train == TrainSpec() and spec.body.size == 64
+    assert payloads["run"]["run"] == "run1" and payloads["run"]["token"] == "token"
+    assert payloads["go"]["interactive"] is False and payloads["halt"]["interactive"] is True
+
+
+def test_a_second_click_on_train_starts_nothing(handlers, held, queue):
+    queue.state = "running"
+    handlers.train(held(run={"run": "run1", "token": "token"}))
+    assert queue.submitted == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [({"epochs": 0}, "epochs"), ({"rate": "1e9"}, "lr"), ({"ps_each": "2"}, "head.ps"), ({"pool": "None"}, "run"),
+     ({"data": "folder:", "path": ""}, "data"), ({"arch": "vgg11_bn", "size": 16}, "run")],
+)  # fmt: skip
+def test_train_refuses_what_is_in_doubt_and_says_where(handlers, held, queue, wrong, field):
+    payloads = handlers.train(held(**wrong))
+    assert queue.submitted == [] and field in payloads["notices"]["problems"]
+
+
+def test_stop_passes_on_the_token(handlers, held, queue):
+    handlers.stop(held(run={"run": "r", "token": "t"}))
+    handlers.stop(held(run="rubbish"))
+    assert queue.stopped == [("r", "t")]
+
+
+def test_a_link_is_opened_and_says_what_it_dropped(handlers):
+    payloads = handlers.opened({"arch": "resnet18", "cut": "layer3", "size": "64", "epochs": "2", "ps": "7", "x": "y"})
+    assert (payloads["arch"], payloads["size"], payloads["epochs"]) == ("resnet18", 64, 2)
+    assert payloads["cut"]["value"] == "layer3"
+    assert "everything" in payloads["notices"]["problems"]["link"]
+
+
+@pytest.mark.parametrize("query", [{"arch": "resnet99"}, {"cut": "layer9"}, {"cut": "-40"}, {"data": "folder:"}])
+def test_an_unknown_name_in_a_link_falls_back_with_a_sentence(handlers, query):
+    payloads = handlers.opened(query)
+    assert payloads["arch"] == "resnet34" and payloads["cut"]["value"] == "layer4"
+    assert payloads["notices"]["problems"]["link"]
+
+
+def test_opening_a_link_starts_no_run(handlers, queue):
+    handlers.opened({"arch": "resnet18", "epochs": "3"})
+    assert queue.submitted == []
+
+
+def test_defaults_bring_back_the_chapters_model(handlers, held):
+    payloads = handlers.defaults(held(arch="alexnet"))
+    assert payloads["arch"] == "resnet34" and payloads["topbar"]["link"] == ""
+    assert payloads["chips"]["widths"] == list(ClassifierSpec().head.widths)
+
+
+def test_buttons_follow_a_run_that_is_found_again(handlers, held):
+    assert handlers.attached(held(event={"state": "running"}))["halt"]["interactive"] is True
+    assert handlers.attached(held(event={"state": "failed"}))["go"]["interactive"] is True
+    assert handlers.ended(held())["go"]["interactive"] is True

@@ -1,0 +1,63 @@
+"""The table of layers: own numbers only, so that every column adds up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from explorer.models.bodies import list_archs
+from explorer.spec import BodySpec, ClassifierSpec
+from explorer.trace.records import Trace, freeze_rows
+from explorer.trace.tracer import trace
+from explorer.views.table import NUMBERS, table, table_text
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+def classifier(arch: str, size: int = 224) -> Trace:
+    return trace(ClassifierSpec(BodySpec(arch=arch, size=size)))
+
+
+def rows_of(payload: dict) -> list[dict]:
+    return [dict(zip(payload["columns"], row, strict=True)) for row in payload["rows"]]
+
+
+@pytest.mark.parametrize("arch", list_archs())
+def test_every_column_adds_up_to_the_totals_with_and_without_frames(arch):
+    payload = table(freeze_rows(classifier(arch), 1))
+    rows = rows_of(payload)
+    for shown in (rows, [row for row in rows if not row["container"]]):
+        assert [sum(row[name] for row in shown) for name in NUMBERS] == payload["totals"]
+
+
+def test_a_row_a_module_in_the_order_of_the_run():
+    record = classifier("resnet34")
+    rows = rows_of(table(record))
+    assert [row["qual"] for row in rows] == [layer.qual for layer in record.layers]
+
+
+def test_words_are_said_once_and_lead_back_to_class_and_detail():
+    record = classifier("squeezenet1_1")
+    payload = table(record)
+    assert len(payload["words"]) == len(set(payload["words"]))
+    for row, layer in zip(rows_of(payload), record.layers, strict=True):
+        assert payload["words"][row["cls"]] == layer.cls
+        assert payload["words"][row["detail"]] == layer.detail
+        assert payload["groups"][row["group"]] == layer.group
+
+
+def test_a_failure_is_named_and_leaves_shapes_unknown():
+    record = classifier("alexnet", size=32)
+    payload = table(record)
+    assert payload["failed"] == record.failure.qual
+    assert rows_of(payload)[-1]["out_shape"] is None
+
+
+def test_the_payload_is_safe_for_gradio():
+    assert '"path"' not in json.dumps(table(classifier("densenet201")))
+
+
+def test_the_text_twin_stays_as_it_is():
+    assert table_text(classifier("squeezenet1_1")) == (GOLDEN / "table_squeezenet1_1.txt").read_text()
