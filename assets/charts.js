@@ -155,21 +155,21 @@ Explorer.charts = (() => {
     box.replaceChildren(root);
   }
 
-  // A chart in `box` (a plain element): draw({run, id, epochs, plan, note, base, url}), at most five times a second.
+  // A chart in `box` (a plain element): draw({run, id, epochs, plan, note, base, url}), at most five times a second,
+  // and on a slow machine so rarely that a quarter of the time goes into drawing.
   function create(box, onZoom) {
     const canvas = el('div', 'canvas', null, box), SLOW = 200;
-    let Plotly = null, wanted = null, timer = 0, last = 0, drawn = false, asked = false;
+    let Plotly = null, wanted = null, timer = 0, next = 0, drawn = false, asked = false;
 
     function draw(what) {
       wanted = what;
-      if (!timer) timer = setTimeout(paint, Math.max(0, last + SLOW - performance.now()));
+      if (!timer) timer = setTimeout(paint, Math.max(0, next - performance.now()));
     }
 
     function paint() {
       timer = 0;
       if (!wanted || canvas.clientWidth < 200) return;
-      last = performance.now();
-      const { run, epochs, plan, note, base, url } = wanted, alive = run.steps.length > 1;
+      const begun = performance.now(), { run, epochs, plan, note, base, url } = wanted, alive = run.steps.length > 1;
       if (alive && !asked) {
         asked = true;
         load(base && url).then(found => { Plotly = found; draw(wanted); });
@@ -179,6 +179,8 @@ Explorer.charts = (() => {
         clear();
         sketch(canvas, run, epochs, plan, note);
       }
+      const cost = performance.now() - begun;
+      next = begun + Math.max(SLOW, 4 * cost);
     }
 
     function plot() {
@@ -200,8 +202,10 @@ Explorer.charts = (() => {
     }
 
     function clear() {
-      if (drawn) Plotly.purge(canvas);
+      if (!drawn) return;
+      Plotly.purge(canvas);
       drawn = false;
+      onZoom(false);
     }
 
     function reset() {

@@ -51,7 +51,7 @@
     const guesses = room > 1060 && v.guesses?.length ? 92 : 12;
     const rodScale = Math.min(1, 126 / rodHeight(Math.max(...v.head.map(h => h.width), 1)));
     const first = pool ? (pool.kind === 'concat' ? 100 : 82) : 44;              // from the cut to the first rod
-    let step = Math.max(12, Math.min(40, (.42 * room) / Math.max(1, rods.length)));
+    let step = Math.max(12, Math.min(40, (.42 * Math.max(room, COMFORT)) / Math.max(1, rods.length)));
     const headWidth = () => first + (rods.length - 1) * step + 16 + guesses;
 
     let side = v.size;
@@ -231,8 +231,8 @@
     svg('path', { d: `M${L.cut + 4} ${AXIS - 8}C${L.cut + 10} ${AXIS - 50} ${L.cut + 4} 20 ${x - 6} 20` }, g);
     svg('path', { d: `M${x} 16h9v9h-9zl5-3h9v9l-5 3m0-9l5-3M${x + 18} 20h10` }, g);
     svg('path', { d: `M${x + 30} 4h9v34h-9zl5-3h9v34l-5 3m0-34l5-3` }, g);
-    svg('text', { x: x + 56, y: 17 }, root, dropped.names);
-    svg('text', { x: x + 56, y: 33, class: 'q' }, root, dropped.words);
+    svg('text', { x: x + 56, y: 17, class: 'names' }, root, dropped.names);
+    svg('text', { x: x + 56, y: 33, class: 'q price' }, root, dropped.words);
   }
 
   function drawGuesses(root, L, guesses) {
@@ -387,7 +387,7 @@
       if (v.dropped) drawGhost(head, L, v.dropped);
       if (L.guesses > 20) drawGuesses(head, L, data.guesses);
       places = v.cuts.map((cut, i) => (i >= v.cut ? L.cut : along(L, cut.at)));
-      picture = { svg: s, back, head };
+      picture = { svg: s, of: v, k: v.cut };
       if (empty) svg('line', { x1: L.cut, x2: L.cut, y1: 22, y2: RAIL - 30, class: 'cutline pale' }, s);
       else {
         drawRail(s, L, v, places);
@@ -398,8 +398,8 @@
       track.prepend(s);
       grip.hidden = empty;
       start.hidden = !empty;
-      grip.style.transform = `translateX(${L.cut}px)`;
-      hold(v.cut);
+      moveGrip(L.cut);
+      hold(asked ?? v.cut);
       spots();
       select();
       words(extra.notice);
@@ -515,6 +515,11 @@
     }
 
     // -- the cut --
+    let gripX = 0;
+    function moveGrip(x) {
+      gripX = x;
+      grip.style.transform = `translateX(${x}px)`;
+    }
     function hold(k) {
       const cut = v.cuts[k];
       if (!cut) return;
@@ -522,11 +527,14 @@
         'aria-valuetext': `after ${k === v.cut ? v.behind : cut.name}` + (cut.word === cut.name ? '' : ', ' + cut.word) };
       for (const name in words) grip.setAttribute(name, words[name]);
     }
-    function ask4(k) {
+    let unanswered = 0;
+    function cutAt(k) {
       const to = Math.max(0, Math.min(v.cuts.length - 1, k));
       if (to === (asked ?? v.cut)) return;
       asked = to;
       hold(to);
+      clearTimeout(unanswered);
+      unanswered = setTimeout(() => { asked = null; if (!drag) settle(); }, 4000);
       trigger('cut', { cut: v.cuts[to].name });
     }
     const isWhole = cut => cut.word !== cut.name;
@@ -534,16 +542,17 @@
       const k = asked ?? v.cut, next = way => { let i = k + way; while (v.cuts[i] && !isWhole(v.cuts[i])) i += way; return i; };
       const to = { ArrowLeft: k - 1, ArrowDown: k - 1, ArrowRight: k + 1, ArrowUp: k + 1, Home: 0, End: v.cuts.length - 1, PageDown: next(-1), PageUp: next(1) }[e.key];
       if (to == null) return;
-      ask4(to);
+      cutAt(to);
       e.preventDefault();
     });
     grip.addEventListener('pointerdown', e => {
       if (e.button) return;
       grip.setPointerCapture(e.pointerId);
       hide();
-      const beyond = v.cut < v.cuts.length - 1 ? drawBeyond(picture.svg, L, v) : null;
+      const { of, k } = picture, beyond = k < of.cuts.length - 1 ? drawBeyond(picture.svg, L, of) : null;     // the picture may be older than the data
       if (beyond) picture.svg.append(picture.cut);
-      drag = { xs: v.cuts.map((_, i) => (i <= v.cut ? places[i] : beyond.xs[i - v.cut - 1])), from: v.cut, cuts: v.cuts, beyond, grab: e.clientX - track.getBoundingClientRect().left - L.cut };
+      drag = { xs: of.cuts.map((_, i) => (i <= k ? places[i] : beyond.xs[i - k - 1])), from: k, cuts: of.cuts, beyond,
+        grab: e.clientX - track.getBoundingClientRect().left - gripX };
       root.classList.add('dragging');
       root.classList.toggle('reaching', !!beyond);
     });
@@ -556,35 +565,45 @@
       let best = 0;
       drag.xs.forEach((at, i) => { if (Math.abs(at - x) <= Math.abs(drag.xs[best] - x)) best = i; });
       preview(best);
-      ask4(best);
+      cutAt(best);
     });
     const release = () => {
       if (!drag) return;
       drag = null;
-      if (asked == null || asked === v.cut) settle();
-      else setTimeout(() => { if (asked != null && !drag) settle(); }, 1500);        // no answer came: show what is
+      if (asked == null || asked === v.cut) settle();              // else the answer, or its absence, settles it
     };
     grip.addEventListener('pointerup', release);
     grip.addEventListener('pointercancel', release);
     grip.addEventListener('lostpointercapture', release);
     function settle() {
+      clearTimeout(unanswered);
       asked = null;
       root.classList.remove('dragging', 'reaching');
       paint();
     }
     // While one drags, everything stays where it was: the line moves, what would go turns into outlines.
     function preview(k) {
-      const x = drag.xs[k], from = drag.xs[drag.from], cut = drag.cuts[k], text = picture.cut.querySelector('text'), word = 'cut ' + cut.word;
-      picture.cut.style.transform = `translateX(${x - from}px)`;
-      grip.style.transform = `translateX(${x}px)`;
+      const x = drag.xs[k], cut = drag.cuts[k], text = picture.cut.querySelector('text'), word = 'cut ' + cut.word;
+      picture.cut.style.transform = `translateX(${x - L.cut}px)`;
+      moveGrip(x);
       if (text.textContent !== word) {
         const half = Math.max(27, textWidth(word, true) / 2 + 9), pill = picture.cut.querySelector('.pill');
         text.textContent = word;
-        pill.setAttribute('x', from - half);
+        pill.setAttribute('x', L.cut - half);
         pill.setAttribute('width', 2 * half);
       }
-      L.stages.forEach((st, i) => st.slabs.forEach((g, n) => g.classList.toggle('gone', k < drag.from && x < st.x0 + (n + .5) * st.pitch)));
+      L.stages.forEach(st => st.slabs.forEach((g, n) => g.classList.toggle('gone', k < drag.from && x < st.x0 + (n + .5) * st.pitch)));
       drag.beyond?.slabs.forEach(([n, g]) => g.classList.toggle('back', n + drag.from + 1 <= k));
+    }
+
+    // New data under the hand: only the words follow.
+    function follow() {
+      title.textContent = v.headline;
+      sub.textContent = v.subline;
+      for (const [cls, key] of [['names', 'names'], ['price', 'words']]) {
+        const e = picture.svg.querySelector('.' + cls);
+        if (e) e.textContent = v.dropped?.[key] ?? '';
+      }
     }
 
     function edges() {
@@ -598,8 +617,8 @@
       const fresh = props.value?.stages ? props.value : OUTLINE;
       const otherBody = fresh.arch !== v.arch;
       v = fresh;
-      if (asked === v.cut || otherBody) asked = null;
-      if (drag && !otherBody) { title.textContent = v.headline; sub.textContent = v.subline; return; }
+      if (asked === v.cut || otherBody) { asked = null; clearTimeout(unanswered); }
+      if (drag && !otherBody) { follow(); return; }
       drag = null;
       if (asked != null && root.classList.contains('dragging')) return;
       root.classList.remove('dragging', 'reaching');

@@ -52,7 +52,7 @@ Explorer.topbar = (element, props, trigger, watch) => {
 
   // ---- the drawer ----
   const sidebar = () => [...document.querySelectorAll('#app .build')].find(side => side.closest('.tabitem')?.offsetParent !== null);
-  const inert = on => { for (const side of document.querySelectorAll('#app .page')) side.inert = on; };
+  const inert = on => { for (const page of document.querySelectorAll('#app .page:not(:has(.build))')) page.inert = on; };
 
   // Focus goes to the sidebar itself, not to its first control: a gr.Dropdown opens its list when focused.
   function open(on) {

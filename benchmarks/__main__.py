@@ -1,6 +1,6 @@
 """`make bench`: one table of ratios against peers run in the same process order, with machine, versions and spread.
 
-    python -m benchmarks [--quick] [--only describe,page,training] [--out FILE]
+python -m benchmarks [--quick] [--only describe,page,training] [--out FILE]
 """
 
 from __future__ import annotations

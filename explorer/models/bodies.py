@@ -12,7 +12,7 @@ import difflib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
@@ -184,12 +184,12 @@ def take_apart(original: nn.Module, cut: int | str | None = None, title: str = "
 
 def child_names(arch: Architecture, cut: int | str | None = None) -> tuple[str, ...]:
     """The architecture's own names of the body's children: body child "4" of a resnet is "layer1"."""
-    return take_apart(_on_meta(arch), cut, _title(arch)).names
+    return _outline(arch, cut)[0]
 
 
 def dropped_parts(arch: Architecture, cut: int | str | None = None) -> tuple[tuple[str, str, int], ...]:
     """What the cut throws away, in order: (name, class, parameters), as ("fc", "Linear", 513000)."""
-    return take_apart(_on_meta(arch), cut, _title(arch)).dropped
+    return _outline(arch, cut)[1]
 
 
 def count_features(body: nn.Module, n_in: int = 3) -> int:
@@ -231,7 +231,7 @@ def adapt_input(body: nn.Module, n_in: int, *, pretrained: bool) -> None:
         )
     new = nn.Conv2d(
         n_in, old.out_channels, old.kernel_size, old.stride, old.padding, old.dilation, old.groups,
-        bias=old.bias is not None, padding_mode=old.padding_mode,
+        bias=old.bias is not None, padding_mode=old.padding_mode, device=old.weight.device, dtype=old.weight.dtype,
     )  # fmt: skip
     if pretrained:
         with torch.no_grad():
@@ -276,6 +276,21 @@ def _original_on_meta(name: str) -> nn.Module:
 @cache
 def _legal_cuts(name: str) -> tuple[Cut, ...]:
     return _measure_places(_original_on_meta(name))
+
+
+def _outline(arch: Architecture, cut: int | str | None) -> tuple[tuple[str, ...], tuple[tuple[str, str, int], ...]]:
+    """Names of the body's children, and what falls away; remembered for the registry's names."""
+    name = _registered_name(arch)
+    if name is not None:
+        return _registered_outline(name, cut)
+    parts = take_apart(_on_meta(arch), cut, _title(arch))
+    return parts.names, parts.dropped
+
+
+@lru_cache(maxsize=256, typed=True)
+def _registered_outline(name: str, cut: int | str | None) -> tuple[tuple[str, ...], tuple[tuple[str, str, int], ...]]:
+    parts = take_apart(_original_on_meta(name), cut, name)
+    return parts.names, parts.dropped
 
 
 def _place(original: nn.Module, cut: int | str | None, title: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,11 +46,12 @@ class Services:
 
 def open_services() -> Services:
     """Open the store, start the queue, look at the machine."""
-    where = pick_device(None)
+    where, queue = pick_device(None), Queue(Store.at_home())
+    atexit.register(queue.close)
     own = os.environ.get("EXPLORER_WEIGHTS")
     folders = (Path(get_upload_folder()), *([Path(own)] if own else []))
     return Services(
-        queue=Queue(Store.at_home()),
+        queue=queue,
         weights=WeightsDesk(fetch),
         is_allowed_file=upload_folder_only(folders),
         device=describe_device(where),

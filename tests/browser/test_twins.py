@@ -41,15 +41,15 @@ def page(browser) -> Iterator:
     page.close()
 
 
-def story(ending, steps_per_epoch=40, epochs=60) -> list[tuple]:
-    """Events of a whole run with their clock, a few of them delivered twice."""
+def story(ending, steps_per_epoch=40, epochs=60, done=None) -> list[tuple]:
+    """Events of `done` epochs of a run with their clock, a few of them delivered twice."""
     total = epochs * steps_per_epoch
     events = [Note("Random weights.", "offline"), Progress("Fetching", 5, 10)]
     events += [
         Started(epochs, steps_per_epoch, total, 80, 20, CLASSES, "cpu", 1000, 100, "random"),
         ValidSample((), ()),
     ]
-    for step in range(1, total + 1):
+    for step in range(1, (done or epochs) * steps_per_epoch + 1):
         events.append(Step(step, 3 / step + 0.2 * (step * 37 % 11), 1e-3 * step / total, 4 / step))
         if step % steps_per_epoch == 0:
             epoch = step // steps_per_epoch
@@ -86,9 +86,9 @@ def test_the_page_folds_events_as_python_does(page, ending):
     assert run["left"] == pytest.approx(history.seconds_left)
 
 
-@pytest.mark.parametrize("epochs", [2, 5, 60])
-def test_the_page_draws_the_figure_that_python_draws(page, epochs):
-    told = story((), epochs=epochs)
+@pytest.mark.parametrize(("epochs", "done"), [(2, 2), (5, 1), (10, 5), (10, 7), (60, 60)])
+def test_the_page_draws_the_figure_that_python_draws(page, epochs, done):
+    told = story((), epochs=epochs, done=done)
     plan = [0.0, 1e-3, 5e-4]
     expected = curves.figure(fold_all(History(), told), plan=tuple(plan))
     drawn = page.evaluate(

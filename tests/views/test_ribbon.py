@@ -1,0 +1,191 @@
+"""The ribbon's data: stages, cuts, head, groups, failures and words, from real traces."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from explorer.models.bodies import legal_cuts, list_archs, resolve_cut
+from explorer.spec import BodySpec, ClassifierSpec, HeadSpec
+from explorer.trace.records import EARLY, HEAD, LATE
+from explorer.trace.tracer import trace
+from explorer.views.ribbon import body_stages, ribbon, ribbon_text, weights_words
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+SEVERAL = ("resnet34", "vgg13_bn", "squeezenet1_0", "densenet121", "alexnet")
+DEEP_HEAD = HeadSpec(lin_ftrs=(512, 400, 300, 256, 200, 128, 96, 64), bn_final=True)
+
+
+def spec_of(arch="resnet34", head=None, n_out=37, **body):
+    return ClassifierSpec(BodySpec(arch=arch, **body), head or HeadSpec(), n_out)
+
+
+def draw(spec, **options):
+    return ribbon(spec, trace(spec), legal_cuts(spec.body.arch), **options)
+
+
+def stages_of(arch, **body):
+    return {stage["name"]: stage for stage in draw(spec_of(arch, **body))["stages"]}
+
+
+@pytest.mark.parametrize("arch", ["resnet34", "vgg16_bn", "densenet121"])
+def test_reads_as_in_the_golden_file(arch):
+    text = ribbon_text(draw(spec_of(arch), frozen=1, lrs=(1e-5, 1e-4, 1e-3)))
+    assert text == (GOLDEN / f"ribbon_{arch}.txt").read_text()
+
+
+@pytest.mark.parametrize("arch", list_archs())
+def test_is_small_and_plain_json(arch):
+    sent = json.dumps(draw(spec_of(arch, head=DEEP_HEAD), lrs=1e-3), ensure_ascii=False, separators=(",", ":"))
+    assert len(sent.encode()) < (8_000 if arch != "vgg19_bn" else 10_500)
+    assert '"path":' not in sent  # Gradio would take it for a file
+
+
+@pytest.mark.parametrize("arch", list_archs())
+def test_stages_hold_the_whole_body_and_head_rods_the_whole_head(arch):
+    spec = spec_of(arch)
+    traced, drawn = trace(spec), draw(spec)
+    for column in ("params", "macs"):
+        parts = [*drawn["stages"], *drawn["head"]]
+        assert sum(part[column] for part in parts) == getattr(traced.totals, column)
+    assert len({stage["name"] for stage in drawn["stages"]}) == len(drawn["stages"])
+
+
+@pytest.mark.parametrize("arch", list_archs())
+def test_no_weights_of_a_stage_belong_to_another_group_except_a_norm_split_from_its_convolution(arch):
+    for stage in body_stages(trace(spec_of(arch))):
+        foreign = [row for row in stage.rows if row.params and row.group != stage.group]
+        assert all(row.norm for row in foreign)  # vgg13_bn: fastai's constant 22 falls between the two
+
+
+@pytest.mark.parametrize("arch", SEVERAL)
+def test_every_legal_cut_is_found_again_and_lies_right_of_the_one_before(arch):
+    cuts = legal_cuts(arch)
+    for i, cut in enumerate(cuts):
+        for asked in {cut.name, cut.index} - {None}:
+            drawn = draw(spec_of(arch, cut=asked))
+            assert drawn["cut"] == i
+            places = [row["at"] for row in drawn["cuts"][: i + 1]]
+            assert places == sorted(set(places)) and places[-1] == len(drawn["stages"])
+            assert all("shape" in row and "at" not in row for row in drawn["cuts"][i + 1 :])
+
+
+def test_a_cut_is_found_by_a_negative_count_and_by_a_containers_last_element():
+    for cut in (-3, "layer3.5"):
+        drawn = draw(spec_of(cut=cut))
+        assert drawn["cuts"][drawn["cut"]]["name"] == resolve_cut("resnet34", cut).name == "layer3"
+
+
+def test_boundaries_of_children_are_counted_from_the_end_and_places_inside_go_by_name():
+    words = {cut["name"]: cut["word"] for cut in draw(spec_of(cut="layer3.2"))["cuts"]}
+    assert words["layer4"] == "−2" and words["layer3"] == "−3" and words["conv1"] == "−9"
+    assert words["layer3.2"] == "layer3.2"
+
+
+def test_a_stem_shows_its_shape_before_the_pool_and_counts_what_follows_as_its_own():
+    stem = stages_of("resnet34")["stem"]
+    assert stem["shape"] == [64, 112, 112] and stem["quals"] == ["0.0", "0.1", "0.2", "0.3"] and stem["face"] == "0.2"
+
+
+@pytest.mark.parametrize(
+    ("arch", "names"),
+    [
+        ("resnet152", ["stem", "layer1", "layer2", "layer3", "layer4"]),
+        ("densenet201", ["stem", "denseblock1", "denseblock2", "denseblock3", "denseblock4"]),
+        ("squeezenet1_0", ["stem", "fire 2–3", "fire 4", "fire 5–8", "fire 9"]),
+        ("squeezenet1_1", ["stem", "fire 2–3", "fire 4–5", "fire 6–9"]),
+        ("vgg16_bn", ["block1", "block2", "block3", "block4", "block5"]),
+        ("vgg13_bn", ["block1", "block2", "block3", "block4a", "block4b", "block5"]),
+        ("alexnet", ["block1", "block2", "block3"]),
+    ],
+)
+def test_stages_have_names_that_people_use(arch, names):
+    assert list(stages_of(arch)) == names
+
+
+def test_a_body_cut_before_its_blocks_still_calls_its_first_layers_a_stem():
+    assert list(stages_of("resnet34", cut="conv1")) == ["stem"]
+    assert list(stages_of("squeezenet1_1", cut="features.1")) == ["stem"]
+    assert list(stages_of("vgg16_bn", cut="features.1")) == ["block1"]
+
+
+def test_a_transition_is_the_first_slab_of_the_dense_block_it_leads_to():
+    block = stages_of("densenet121")["denseblock3"]
+    assert (block["blocks"], block["slabs"], block["group"]) == (24, 25, "late")
+    assert block["quals"] == ["0.0.transition2", "0.0.denseblock3"]
+    alone = stages_of("densenet121", cut="features.transition2")["transition2"]
+    assert alone["slabs"] == 1 and alone["shape"] == [256, 14, 14]
+
+
+def test_frozen_groups_and_rates_are_said_on_the_rail():
+    words = [group["words"] for group in draw(spec_of(), frozen=1, lrs=(1e-5, 1e-4, 1e-3))["groups"]]
+    assert words == ["Body, early: frozen, 1.3 M", "Body, late: rate 1e-4, 19.9 M", "Head: rate 1e-3, 0.55 M"]
+    assert [group["frozen"] for group in draw(spec_of())["groups"]] == [True, True, False]
+    assert [group["frozen"] for group in draw(spec_of(), frozen=False)["groups"]] == [False, False, False]
+    short_body = draw(spec_of(cut="layer2"), frozen=0, lrs=(1e-5, 1e-4, 1e-3))["groups"]
+    assert [group["brief"] for group in short_body] == ["early: rate 1e-4", "head: rate 1e-3"]
+
+
+def test_frozen_stages_are_marked():
+    frozen = {stage["name"]: stage["frozen"] for stage in draw(spec_of(), frozen=1)["stages"]}
+    assert frozen == {"stem": True, "layer1": True, "layer2": True, "layer3": False, "layer4": False}
+
+
+def test_headline_and_what_is_borrowed():
+    drawn = draw(spec_of(), n_classes_word="breeds")
+    assert drawn["headline"] == "resnet34, cut after layer4, new head for 37 breeds"
+    assert drawn["subline"] == "21.3 M borrowed weights, 0.55 M new ones"
+    assert draw(spec_of(weights="random"))["subline"] == draw(spec_of(), weights="random")["subline"]
+    assert draw(spec_of(weights="random"))["subline"] == "21.3 M random weights"
+    assert draw(spec_of(weights="somewhere/mine.pth"))["subline"].startswith("21.3 M weights from mine.pth")
+    assert draw(spec_of("densenet121", cut="features.transition1"))["behind"] == "transition1"
+    assert draw(spec_of("vgg16_bn"))["behind"] == "block5"
+
+
+def test_what_is_thrown_away_is_named_and_weighed():
+    assert draw(spec_of())["dropped"] == {"names": "avgpool, fc 1000", "words": "thrown away, 0.51 M"}
+    assert draw(spec_of(cut="layer2"))["dropped"]["names"] == "layer3, layer4, avgpool, fc 1000"
+    assert draw(spec_of(cut="layer3.2"))["dropped"]["names"] == "layer3.3 … fc 1000"
+
+
+@pytest.mark.parametrize("pool", ["concat", "avg", "max"])
+def test_the_head_is_a_rod_for_each_layer(pool):
+    head = draw(spec_of(head=HeadSpec(pool=pool, lin_ftrs=(256,), bn_final=True)))["head"]
+    assert [rod["kind"] for rod in head] == [pool, "flat", "bn", "drop", "lin", "relu", "bn", "drop", "out", "bn"]
+    features = 1024 if pool == "concat" else 512
+    assert [rod["width"] for rod in head] == [features] * 4 + [256] * 4 + [37] * 2
+
+
+def test_a_head_that_cannot_take_a_map_fails_at_its_first_layer_and_the_rest_is_unknown():
+    drawn = draw(spec_of(head=HeadSpec(pool=None)))
+    assert [rod["state"] for rod in drawn["head"]] == ["failed"] + ["unknown"] * 6
+    assert [rod["width"] for rod in drawn["head"]] == [512] * 6 + [37]
+    assert drawn["failure"]["words"] == "512×7×7 ≠ 512" and drawn["failure"]["fix"] == "Pool with concat"
+    assert all(stage["state"] == "ok" for stage in drawn["stages"]) and drawn["faces_key"]
+
+
+def test_a_picture_too_small_fails_in_the_stage_and_slab_it_breaks_in():
+    drawn = draw(spec_of("alexnet", size=32))
+    assert [stage["state"] for stage in drawn["stages"]] == ["ok", "ok", "failed"]
+    assert drawn["stages"][-1]["failed"] == 2 and drawn["failure"]["words"] == "1×1 < 3×3"
+    assert {rod["state"] for rod in drawn["head"]} == {"unknown"} and drawn["faces_key"] is None
+
+
+def test_stages_behind_a_failure_are_unknown():
+    drawn = draw(spec_of("vgg16_bn", size=10))
+    states = [stage["state"] for stage in drawn["stages"]]
+    assert states == ["ok", "ok", "ok", "failed", "unknown"] and drawn["stages"][-1]["shape"] is None
+    assert "Failed" in ribbon_text(drawn)
+
+
+def test_groups_of_the_trace_are_all_there_are():
+    assert {row.group for row in trace(spec_of()).layers if not row.container} == {EARLY, LATE, HEAD}
+
+
+@pytest.mark.parametrize(
+    ("n", "words"), [(9408, "9,408"), (85_800, "85.8 k"), (546_304, "0.55 M"), (21_284_672, "21.3 M")]
+)
+def test_weights_are_counted_in_words(n, words):
+    assert weights_words(n) == words
