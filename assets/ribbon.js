@@ -103,7 +103,10 @@
   function along(L, at) {
     const i = Math.max(0, Math.ceil(at - 1e-6) - 1), st = L.stages[i], share = at - i;
     if (share > .999) return st.until;
-    return st.s.whole ? st.x0 + share * st.shown * st.pitch - 1.75 : st.x0 + share * (st.until - st.x0);
+    if (!st.s.whole) return st.x0 + share * (st.until - st.x0);
+    const slabs = share * (st.s.slabs + st.s.behind / 2), front = st.x0 + st.shown * st.pitch;
+    if (slabs <= st.s.slabs + 1e-6) return st.x0 + (slabs / st.s.slabs) * (front - st.x0) - 1.75;
+    return front + ((slabs - st.s.slabs) / (st.s.behind / 2)) * (st.until - front);
   }
 
   // ---- Drawing ----

@@ -109,6 +109,11 @@ class Stage:
         return len(self.main.blocks) or self.slabs
 
     @property
+    def behind(self) -> int:
+        """How many layers without a slab follow its slabs."""
+        return sum(not item.slabs for item in self.items)
+
+    @property
     def group(self) -> str:
         return _group(self.main)
 
@@ -305,6 +310,7 @@ def _stage(stage: Stage, failure: Failure | None, frozen_groups: set[str]) -> di
         "state": state,
         "failed": broken,
         "whole": stage.main.row.container,
+        "behind": stage.behind,
         "face": stage.shown.row.qual,
         "say": f"{stage.name}, {what}: {shape(out)}, {short(params)} parameters, {short(macs)} MACs, "
         f"body {group}{', frozen' if group in frozen_groups else ''}{', fails here' if broken is not None else ''}",
@@ -377,15 +383,15 @@ def _cuts(cuts: Sequence[Place], current: int, stages: Sequence[Stage], children
 
 
 def _places(stages: Sequence[Stage]) -> dict[str, float]:
-    """Where each part of the body ends, in stages: by slabs where a stage has blocks, by layers where it has none."""
+    """Where each part of the body ends, in stages: a slab of a block counts 1, a layer behind the blocks a half; where
+    a stage has no blocks, each layer counts the same."""
     places = {}
     for i, stage in enumerate(stages):
-        by_slabs = stage.main.row.container
-        done, total = 0, stage.slabs if by_slabs else len(stage.items)
+        done, total = 0.0, stage.slabs + stage.behind / 2 if stage.main.row.container else len(stage.items)
         for item in stage.items:
             for k, block in enumerate(item.blocks, start=1):
                 places[f"{item.name}.{block.name}"] = i + min(1, (done + k) / total)
-            done += item.slabs if by_slabs else 1
+            done += (item.slabs or 0.5) if stage.main.row.container else 1
             places[item.name] = i + done / total
     return places
 
