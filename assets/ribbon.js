@@ -410,7 +410,7 @@
         seen = v.arch;
         pic.scrollLeft = L.width + 2 * pad > pic.clientWidth + 1 ? L.cut + pad - pic.clientWidth * .7 : 0;
       }
-      edges();
+      requestAnimationFrame(edges);
       element.dataset.painted = String(performance.now());
       element.dataset.took = (performance.now() - began).toFixed(1);
     }

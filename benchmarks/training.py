@@ -85,7 +85,7 @@ def seconds_fastai(folder: Path, workers: int | None) -> float:
 
 
 def hymenoptera(seeds: tuple[int, ...]) -> list[Row]:
-    """Valid accuracy on ants and bees, mean over seeds: squeezenet1_1, head only, 160 px; no row without photographs."""
+    """Valid accuracy on ants and bees, mean over seeds: squeezenet1_1, head only, 160 px; no row without them."""
     folder = Path(os.environ.get("EXPLORER_SHARED_DATA", ROOT.parent / "shared" / "data"))
     if not (folder / "hymenoptera_data").is_dir():
         return []

@@ -93,11 +93,11 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     # ---- listeners ----
     for name, control in controls.items():
         if name not in OWN_HANDLER:
-            on(control.input, handlers.data_changed if name in ON_DATA else handlers.refresh)
+            on(edited(control), handlers.data_changed if name in ON_DATA else handlers.refresh)
     on(controls["cut"].moved, handlers.refresh)
     on(controls["chips"].moved, handlers.refresh)
     on(controls["groups"].moved, handlers.groups_moved)
-    on(controls["rate"].input, handlers.rate_typed)
+    on(edited(controls["rate"]), handlers.rate_typed)
     on(controls["weights"].input, handlers.weights_chosen)
     on(controls["file"].change, handlers.refresh)
     on(controls["data"].input, handlers.data_chosen)
@@ -114,6 +114,11 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     on(panel.run.attached, handlers.attached)
     on(panel.run.ended, handlers.ended)
     return Page(open_link, outputs)
+
+
+def edited(control: gr.Component) -> Callable:
+    """The event of a person's edit. Gradio's text boxes send `input` for pressed letters only, not for a paste."""
+    return control.change if isinstance(control, gr.Textbox) else control.input
 
 
 def as_update(component: gr.Component, value: object) -> object:
