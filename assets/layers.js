@@ -63,6 +63,7 @@ Explorer.layers = (element, props, trigger, watch) => {
 
   function draw() {
     shown = choose();
+    if (Explorer.picked) selected = nearest(Explorer.picked);
     if (!shown.some(row => row.qual === current)) current = shown[0]?.qual;
     hits.textContent = query || rows.length !== shown.length ? `${shown.length} of ${rows.length}` : String(rows.length);
     table.setAttribute('aria-rowcount', shown.length + 2);
@@ -208,7 +209,9 @@ Explorer.layers = (element, props, trigger, watch) => {
     fill();
   }
 
-  Explorer.onPick(qual => { if (qual !== selected) mark(qual, false); });
+  // A container that has no row of its own is marked at the first layer inside.
+  const nearest = qual => (shown.find(row => row.qual === qual) || shown.find(row => Explorer.isIn(row.qual, qual)))?.qual ?? qual;
+  Explorer.onPick(qual => { if (nearest(qual) !== selected) mark(nearest(qual), false); });
   body.addEventListener('click', event => {
     const qual = event.target.closest('tr')?.dataset.qual;
     if (qual) choosePick(qual);

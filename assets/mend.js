@@ -47,6 +47,15 @@
     event.target.click();
   }
 
+  // A text box tells the server of pressed letters only, not of what is pasted, cut or deleted: tell it of every edit.
+  let pressed = false;
+  function everyEdit(event) {
+    if (!event.target.matches?.('#app [data-testid=textbox]')) return;
+    if (event.type === 'keypress') pressed = event.isTrusted;
+    else if (pressed) pressed = false;
+    else event.target.dispatchEvent(new KeyboardEvent('keypress', { bubbles: true }));
+  }
+
   // Arrow keys, Home and End between tabs.
   function arrowsOnTabs(event) {
     const tab = event.target.closest?.('#app [role=tab]');
@@ -71,6 +80,7 @@
     document.addEventListener('focusin', selectChosen);
     document.addEventListener('keydown', enterOnCheckbox, true);
     document.addEventListener('keydown', arrowsOnTabs);
+    for (const type of ['keypress', 'input']) document.addEventListener(type, everyEdit, type === 'keypress');
   }
 
   // The script stands in the head: Gradio puts #app on the page some time later.

@@ -1,5 +1,5 @@
 // Sentences about single controls, each below the control it concerns. Payload {"problems": {field: sentence},
-// "targets": {field: elem_id}}. What has no control in sight stands in a bar at the top of the page. Values are never touched.
+// "targets": {field: elem_id}, once}. What has no control in sight stands in a bar at the top of the page. Values are never touched.
 Explorer.notices = (element, props, trigger, watch) => {
   const { el, icon } = Explorer;
   const bar = element.querySelector('.noticebar'), lines = new Map();      // elem_id -> { line, target }
@@ -49,7 +49,10 @@ Explorer.notices = (element, props, trigger, watch) => {
     }));
   }
 
-  Explorer.live(props, watch, ({ problems = {}, targets = {} }) => {
+  let targets = {};
+  Explorer.live(props, watch, value => {
+    const { problems = {} } = value;
+    targets = value.targets || targets;
     const wanted = new Map(), homeless = [];
     for (const [field, sentence] of Object.entries(problems)) {
       if (!sentence) continue;

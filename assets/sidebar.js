@@ -5,13 +5,12 @@ Explorer.buildtitle = (element, props, trigger) => {
   element.querySelector('button').addEventListener('click', () => trigger('defaults'));
 };
 
-// What is said below the choice of weights. Payload {text, recipe: address or nothing}.
+// What is said below the choice of weights. Payload {text, entry: torchvision's name of them, recipe: address}.
 Explorer.weightsline = (element, props, trigger, watch) => {
   const line = element.querySelector('p');
-  Explorer.live(props, watch, ({ text, recipe }) => {
-    const [name, rest] = text.includes(': ') ? text.split(/: (.*)/s) : ['', text];
-    line.replaceChildren(rest);
-    line.title = name || text;
+  Explorer.live(props, watch, ({ text, entry = '', recipe }) => {
+    line.replaceChildren(text);
+    line.title = entry;
     if (!recipe) return;
     const link = Explorer.el('a', '', 'recipe');
     link.href = recipe;

@@ -2,7 +2,7 @@
 Explorer.brand = () => {};
 
 // Payload {"device": "CPU, 2 cores", "kind": "cpu" | "cuda" | "mps", "link": query string of the page as it is now,
-// "base": address the link belongs to where that is not this one (a Space's frame)}.
+// "opened": true once the link of a visit was read, "base": address the link belongs to where that is not this one (a Space's frame)}.
 Explorer.topbar = (element, props, trigger, watch) => {
   const { el, icon } = Explorer;
   const device = element.querySelector('.device span'), share = element.querySelector('.share'), burger = element.querySelector('.burger');
@@ -11,6 +11,7 @@ Explorer.topbar = (element, props, trigger, watch) => {
   Explorer.live(props, watch, state => {
     if (state.device) device.textContent = state.device;
     element.querySelector('.device').dataset.kind = state.kind || '';
+    if (state.opened) root.dataset.opened = '';        // the link of this visit has been read
   });
 
   // ---- light or dark ----

@@ -16,7 +16,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PEER = """
 import gradio as gr, plotly.graph_objects as go
 with gr.Blocks() as demo:
@@ -56,7 +65,9 @@ def rows(quick: bool = False) -> list[tuple[str, float, str, float, str]]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         with served([sys.executable, "app.py"]) as url:
-            ours = knob_times(browser, url + "?arch=resnet50&weights=random", moves, PAINTED, ready="#tree tbody tr")
+            ours = knob_times(
+                browser, url + "?arch=resnet50&weights=random", moves, PAINTED, ready="html[data-opened] #tree tbody tr"
+            )
         with served([sys.executable, "-c", PEER]) as url:
             peer = knob_times(browser, url, moves, PLOTTED, ready="#size input")
         browser.close()

@@ -1,6 +1,6 @@
 """Draws cat.jpg, the sample picture: a flat portrait, 384 × 384, painted four times as large and reduced.
 
-    python assets/samples/make_cat.py        writes cat.jpg beside this file
+python assets/samples/make_cat.py        writes cat.jpg beside this file
 """
 
 from __future__ import annotations

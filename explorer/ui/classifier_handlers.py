@@ -214,7 +214,8 @@ class ClassifierHandlers:
             resolve_cut(spec.body.arch, spec.body.cut)
         except ValueError as error:
             spec, dropped = link.put(spec, "body.cut", None), (*dropped, f"The link's cut was left out. {error}")
-        return self.page_for(spec, decoded.train, said=" ".join(dropped))
+        page = self.page_for(spec, decoded.train, said=" ".join(dropped))
+        return {**page, "topbar": {**page["topbar"], "opened": True}}
 
     # ---- runs ----
 

@@ -93,13 +93,14 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     # ---- listeners ----
     for name, control in controls.items():
         if name not in OWN_HANDLER:
-            on(edited(control), handlers.data_changed if name in ON_DATA else handlers.refresh)
+            on(control.input, handlers.data_changed if name in ON_DATA else handlers.refresh)
     on(controls["cut"].moved, handlers.refresh)
     on(controls["chips"].moved, handlers.refresh)
     on(controls["groups"].moved, handlers.groups_moved)
-    on(edited(controls["rate"]), handlers.rate_typed)
+    on(controls["rate"].input, handlers.rate_typed)
     on(controls["weights"].input, handlers.weights_chosen)
-    on(controls["file"].change, handlers.refresh)
+    on(controls["file"].upload, handlers.refresh)
+    on(controls["file"].clear, handlers.refresh)
     on(controls["data"].input, handlers.data_chosen)
     on(controls["path"].submit, handlers.data_chosen)
     on(controls["path"].blur, handlers.data_chosen)
@@ -116,15 +117,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     return Page(open_link, outputs)
 
 
-def edited(control: gr.Component) -> Callable:
-    """The event of a person's edit. Gradio's text boxes send `input` for pressed letters only, not for a paste."""
-    return control.change if isinstance(control, gr.Textbox) else control.input
-
-
 def as_update(component: gr.Component, value: object) -> object:
     """A widget of ours takes its payload whole; for Gradio's own controls a dictionary names properties to change."""
     if isinstance(value, dict) and not isinstance(component, gr.HTML):
         return gr.update(**value)
-    if isinstance(component, gr.HTML) and component.elem_id == "notices":
-        return {**value, "targets": TARGETS}
     return value

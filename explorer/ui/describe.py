@@ -107,7 +107,8 @@ def weights_line(spec: ClassifierSpec) -> dict[str, str]:
     """What is said below the choice of weights: accuracy, size, licence and recipe; or what is used instead."""
     if spec.body.weights == "imagenet":
         facts, _, recipe = describe_imagenet(spec.body.arch).partition("; recipe ")
-        return {"text": facts, "recipe": recipe}
+        entry, _, facts = facts.partition(": ")
+        return {"text": facts, "entry": entry, "recipe": recipe}
     if spec.body.weights in ("random", None):
         return {"text": "Nothing is borrowed: every layer starts from noise."}
     return {"text": f"From {PurePath(spec.body.weights).name}, matched by name."}

@@ -16,7 +16,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -107,7 +116,8 @@ def open_page(browser, app):
         watch(page, url or app.url, faults)
         page.goto((url or app.url) + query)
         if wait:
-            page.wait_for_selector("#tree tbody tr", timeout=30_000)
+            page.wait_for_selector("html[data-opened] #tree tbody tr", timeout=30_000)
+            page.wait_for_timeout(150)
         return page
 
     open_.faults = faults

@@ -53,7 +53,7 @@ def test_the_cut_is_dragged_and_everything_follows(open_page):
     page.mouse.move(x, y)
     page.mouse.down()
     page.mouse.move(x - 60, y, steps=4)
-    page.mouse.move(x - 130, y, steps=8)
+    page.mouse.move(x - 240, y, steps=8)
     page.mouse.up()
     page.wait_for_function("document.querySelector('#cut .step span').textContent.includes('layer3')")
     assert "layer3" in headline(page)
@@ -93,6 +93,7 @@ def test_every_knob_of_the_head_moves_the_picture(open_page):
         changes(page, tree, lambda name=name: page.click(f"#{name} input"))
     changes(page, lambda: numbers(page), lambda: page.click("#groups [role=switch] >> nth=0"))
     page.click("#build_more > button, #build_more .label-wrap")
+    page.wait_for_selector("#n_in input[type=range]")
     changes(page, tree, lambda: slide(page, "#n_in input[type=range]", 1))
     page.fill("#y_range input, #y_range textarea", "0, 5.5")
     page.wait_for_function("document.querySelector('#tree').innerText.includes('SigmoidRange')")
@@ -171,7 +172,7 @@ def test_a_size_too_small_shows_where_and_mends_it(open_page):
 
 def test_a_link_opens_what_it_says_and_tells_what_it_dropped(open_page):
     page = open_page("?weights=random&arch=resnet18&cut=layer3&widths=256,&ps=9&arch2=x")
-    assert headline(page).startswith("resnet18, cut after layer3")
+    page.wait_for_function("document.querySelector('#ribbon h1').textContent.startsWith('resnet18, cut after layer3')")
     page.wait_for_selector("#notices .noticebar:visible")
     assert "everything" in page.inner_text("#notices")
 
