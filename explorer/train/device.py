@@ -25,10 +25,10 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def describe_device(device: torch.device) -> str:
-    """For people: "cpu · 2 cores" (as many as torch may use), "cuda · NVIDIA H200", "mps · Apple"."""
+    """For people: "CPU · 2 cores" (as many as torch may use), "CUDA · NVIDIA H200", "MPS · Apple"."""
     if device.type == "cuda":
-        return f"{device} · {torch.cuda.get_device_name(device)}"
+        return f"{str(device).upper()} · {torch.cuda.get_device_name(device)}"
     if device.type == "mps":
-        return "mps · Apple"
+        return "MPS · Apple"
     cores = torch.get_num_threads()
-    return f"cpu · {cores} core{'s' if cores > 1 else ''}"
+    return f"CPU · {cores} core{'s' if cores > 1 else ''}"

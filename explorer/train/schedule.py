@@ -102,6 +102,16 @@ def phases(train_spec: TrainSpec, n_groups: int) -> tuple[Phase, ...]:
     return (Phase(epochs, group_rates(lrs or slice(lr / 100, lr), n_groups), frozen),)
 
 
+def planned_rates(plan: Sequence[Phase], points: int = 120) -> tuple[float, ...]:
+    """The head's rate over a whole run, at evenly spaced positions from its first step to its last."""
+    epochs = sum(phase.epochs for phase in plan)
+    rates = []
+    for phase in plan:
+        n = max(2, round(points * phase.epochs / epochs))
+        rates += [phase.at(i / n)[0][-1] for i in range(n)]
+    return tuple(rates)
+
+
 def frozen_groups(frozen: bool | int, n_groups: int) -> int:
     """How many groups a TrainSpec's `frozen` holds still; True is all but the last. ValueError if none is left."""
     count = n_groups - 1 if frozen is True else int(frozen)

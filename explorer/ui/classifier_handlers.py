@@ -15,6 +15,7 @@ from explorer.jobs.queue import QueueFull
 from explorer.models.bodies import list_archs, resolve_cut
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec
 from explorer.trace.tracer import trace
+from explorer.train.schedule import phases, planned_rates
 from explorer.ui import sheet
 from explorer.ui.describe import describe, describe_tab, group_payload
 from explorer.ui.read import Reading, cut_steps, number, read, show, usual_rates
@@ -91,7 +92,7 @@ class ClassifierHandlers:
         if "lr" in reading.problems or not rates:
             return self.refresh(held)
         if None in rates or not rates[-1]:
-            rates = usual_rates(reading.train.lr, len(rates))
+            rates = usual_rates(reading.train.schedule, reading.train.lr, len(rates))
         rows = [
             {**row, "rate": words(rate * reading.train.lr / rates[-1])}
             for row, rate in zip(held.part("groups")["rows"], rates, strict=True)
@@ -104,6 +105,18 @@ class ClassifierHandlers:
         if held.part("groups").get("problem") or not rates or rates[-1] is None:
             return self.refresh(held)
         return self.changed(held, rate=words(rates[-1]))
+
+    def schedule_chosen(self, held: Held) -> Payloads:
+        """Another schedule: its usual rates, and its usual locks."""
+        train, rates = self._read(held.values).train, self._rates(held)
+        locked = 0 if train.schedule == "fine_tune" else len(rates) - 1
+        rows = [
+            {**row, "rate": words(rate), "frozen": i < locked}
+            for i, (row, rate) in enumerate(
+                zip(held.part("groups").get("rows", []), usual_rates(train.schedule, train.lr, len(rates)), strict=True)
+            )
+        ] if rates else []  # fmt: skip
+        return self.redrawn({**held.values, "groups": {"rows": rows}}, held.tab)
 
     def _rates(self, held: Held) -> list[float | None]:
         """The groups' rates as numbers; None for what is none, nothing at all for what are no rows."""
@@ -240,7 +253,9 @@ class ClassifierHandlers:
         except (QueueFull, SpecError) as error:
             wrong["run"] = str(error)
             return shown
-        return {**shown, "run": {**run, "run": job.id, "token": job.token, "epochs": reading.train.epochs}, **BUSY}
+        plan = planned_rates(phases(reading.train, len(shown["groups"]["rows"])))
+        started = {"run": job.id, "token": job.token, "epochs": reading.train.epochs, "plan": plan}
+        return {**shown, "run": {**run, **started}, **BUSY}
 
     def stop(self, held: Held) -> Payloads:
         """Ask the run of this page to stop."""

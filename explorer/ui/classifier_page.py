@@ -18,7 +18,7 @@ from explorer.ui.widget import widget
 INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
 ONCE = {**INSTANT, "trigger_mode": "once"}
 ON_DATA = ("data_size", "difficulty", "augment", "seed", "size", "n_in")
-OWN_HANDLER = ("cut", "chips", "groups", "rate", "weights", "file", "data", "path")
+OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path")
 TARGETS = {
     "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "body.n_in": "n_in",
     "head.pool": "pool", "head.lin_ftrs": "chips", "head.ps": "ps", "head.y_range": "y_range", "n_out": "chips",
@@ -98,6 +98,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     on(controls["chips"].moved, handlers.refresh)
     on(controls["groups"].moved, handlers.groups_moved)
     on(controls["rate"].input, handlers.rate_typed)
+    on(controls["schedule"].input, handlers.schedule_chosen)
     on(controls["weights"].input, handlers.weights_chosen)
     on(controls["file"].upload, handlers.refresh)
     on(controls["file"].clear, handlers.refresh)

@@ -22,6 +22,12 @@ from explorer.views.source import fastai_call, script, why_no_fastai
 from explorer.views.table import table
 from explorer.views.tree import tree
 
+GROUPS_HELP = {
+    "one_cycle": "Early layers learn slowest; frozen ones not at all.",
+    "flat": "One rate for all, unless you set others; frozen groups do not learn.",
+    "fine_tune": "First the head alone, then everything at half these rates: no locks here.",
+}
+
 
 def describe(reading: Reading, services: Services, tab: str) -> dict[str, object]:
     """Payloads by widget name for a model; of the tabs only the one on show.
@@ -36,7 +42,7 @@ def describe(reading: Reading, services: Services, tab: str) -> dict[str, object
     payloads = {
         "ribbon": ribbon(spec, shown, legal_cuts(spec.body.arch), frozen=frozen, lrs=rates, **in_use(spec, services)),
         "cut": cut_steps(spec),
-        "groups": groups(shown, frozen, rates),
+        "groups": {**groups(shown, frozen, rates), "help": GROUPS_HELP[train.schedule]},
         "weightsline": weights_line(spec),
         "topbar": topbar(services, spec, train),
         **one_tab(tab, spec, shown),
@@ -93,11 +99,13 @@ def code(spec: ClassifierSpec, shown: Trace) -> dict[str, object]:
 def group_rates(shown: Trace, train: TrainSpec) -> tuple[float, ...]:
     """A rate for each group of this model: the chosen ones where they fit, else the usual ones below the head's."""
     count = len(groups_of(shown))
-    return train.lrs if train.lrs and len(train.lrs) == count else usual_rates(train.lr, count)
+    return train.lrs if train.lrs and len(train.lrs) == count else usual_rates(train.schedule, train.lr, count)
 
 
 def frozen_count(train: TrainSpec, count: int) -> int:
-    """How many of `count` groups do not learn."""
+    """How many of `count` groups do not learn; in the end all do with fine_tune, which freezes them at first only."""
+    if train.schedule == "fine_tune":
+        return 0
     if isinstance(train.frozen, bool):
         return count - 1 if train.frozen else 0
     return min(train.frozen, count)

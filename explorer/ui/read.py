@@ -13,6 +13,7 @@ from pathlib import Path
 from explorer import link
 from explorer.models.bodies import Cut, child_names, dropped_parts, legal_cuts, list_archs, resolve_cut
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+from explorer.train.schedule import group_rates
 from explorer.views.numbers import rate as words
 
 POOLS = {"Concat": "concat", "Avg": "avg", "Max": "max", "None": None}
@@ -197,14 +198,16 @@ def _rates(values: Values) -> tuple[float, ...] | None:
         raise SpecError("lrs", str(problem)[:200])
     rates = tuple(number("lrs", "The rate of a group", row.get("rate")) for row in _group_rows(values))
     try:
-        usual = usual_rates(_rate(values), len(rates))
+        usual = usual_rates(TRAIN_FIELDS["schedule"](values), _rate(values), len(rates))
     except SpecError:
         return rates
     return None if all(abs(a - b) <= 1e-6 * b for a, b in zip(rates, usual, strict=True)) else rates
 
 
 def _frozen(values: Values) -> bool | int:
-    """How many groups, from the input on, are locked; True for all but the last."""
+    """How many groups, from the input on, are locked; True for all but the last. Fine-tune has locks of its own."""
+    if values.get("schedule") == "Fine-tune":
+        return True
     locks = [bool(row.get("frozen")) for row in _group_rows(values)]
     count = locks.index(False) if False in locks else len(locks)
     return True if count == len(locks) - 1 and count > 0 else count
@@ -227,11 +230,9 @@ TRAIN_FIELDS: dict[str, Callable[[Values], object]] = {
 }
 
 
-def usual_rates(lr: float, groups: int) -> tuple[float, ...]:
-    """Rates that rise evenly, factor by factor, from a hundredth of the head's (fastai facts G.3)."""
-    if groups == 1:
-        return (lr,)
-    return tuple(lr / 100 * 100 ** (k / (groups - 1)) for k in range(groups))
+def usual_rates(schedule: str, lr: float, groups: int) -> tuple[float, ...]:
+    """What `train.schedule.phases` takes where none are given: all the same when flat, else rising to the head's."""
+    return group_rates(lr if schedule == "flat" else slice(lr / 100, lr), groups)
 
 
 # ---- and back -------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def train_panel(services: Services, first: dict) -> TrainPanel:
         gr.HTML("<h2>Train</h2>", apply_default_css=False, min_width=0)
         go = gr.Button("Train", variant="primary", elem_id="go", min_width=0)
         halt = gr.Button("Stop", elem_id="halt", min_width=0, interactive=False)
-    sets = [(choice.label, choice.name) for choice in list_data()]
+    sets = [(" · ".join(filter(None, (choice.label, choice.download))), choice.name) for choice in list_data()]
     with gr.Row(elem_classes="set"):
         c["data"] = dropdown("data", "Data", sets, first["data"], elem_classes="field", filterable=False, min_width=0)
         c["epochs"] = count("epochs", "Epochs", first["epochs"])
@@ -61,13 +61,18 @@ def train_panel(services: Services, first: dict) -> TrainPanel:
             c["wd"] = text("wd", "Weight decay", first["wd"])
             c["seed"] = count("seed", "Seed", first["seed"])
         c["train_bn"] = switch("train_bn", first["train_bn"], help="Norm layers learn in frozen groups too")
-    run = widget("run", idle_run(), events=("ended", "attached"), server_functions=[poll_function(services)])
+    run = widget("run", idle_run(services), events=("ended", "attached"), server_functions=[poll_function(services)])
     return TrainPanel(c, go, halt, run)
 
 
-def idle_run() -> dict[str, object]:
-    """What the run widget holds before there is a run: where its charts come from, and how they look."""
-    return {"run": None, "plotly": f"/gradio_api/file={PLOTLY_JS}", "figure": curves.base()}
+def idle_run(services: Services) -> dict[str, object]:
+    """What the run widget holds before there is a run: its charts, and milliseconds between two questions."""
+    return {
+        "run": None,
+        "plotly": f"/gradio_api/file={PLOTLY_JS}",
+        "figure": curves.base(),
+        "pace": 2000 if services.is_public else 250,
+    }
 
 
 def poll_function(services: Services) -> Callable[[object], dict]:

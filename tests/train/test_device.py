@@ -45,8 +45,8 @@ def test_a_second_gpu_that_is_not_there_is_refused(machine):
 
 def test_a_device_is_described_for_people(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
-    assert describe_device(torch.device("cpu")) == "cpu · 2 cores"
+    assert describe_device(torch.device("cpu")) == "CPU · 2 cores"
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    assert describe_device(torch.device("cpu")) == "cpu · 1 core"
+    assert describe_device(torch.device("cpu")) == "CPU · 1 core"
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA H200")
-    assert describe_device(torch.device("cuda")) == "cuda · NVIDIA H200"
+    assert describe_device(torch.device("cuda")) == "CUDA · NVIDIA H200"

@@ -20,7 +20,7 @@ from explorer.train.events import (
 )
 from explorer.train.history import History, fold, fold_all
 
-STARTED = Started(2, 5, 10, 50, 10, ("a", "b"), "cpu · 2 cores", 100, 10, "random")
+STARTED = Started(2, 5, 10, 50, 10, ("a", "b"), "CPU · 2 cores", 100, 10, "random")
 SAMPLE = ValidSample(("data:,",), (1,))
 GUESSES = Predictions(1, (1,), (0.9,), ((5, 0), (1, 4)))
 DONE = EpochDone(1, 0.5, 0.6, (("accuracy", 0.9),), 2.0)

@@ -80,7 +80,7 @@ def test_a_run_says_what_it_is(data):
     started = of(Started, run())[0]
     assert (started.epochs, started.steps_per_epoch, started.steps) == (2, 5, 10)
     assert (started.n_train, started.n_valid, started.classes) == (40, 30, ("a", "b", "c"))
-    assert started.device.startswith("cpu · ") and started.weights.startswith("random")
+    assert started.device.startswith("CPU · ") and started.weights.startswith("random")
     model = build_model(SPEC).model
     assert started.params == sum(p.numel() for p in model.parameters())
     assert started.trainable == sum(p.numel() for p in model[1].parameters())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from explorer.spec import TrainSpec
-from explorer.train.schedule import Phase, group_rates, half_cosine, phases
+from explorer.train.schedule import Phase, group_rates, half_cosine, phases, planned_rates
 
 TABLE = {
     0: (4.000e-5, 0.95),
@@ -91,3 +91,12 @@ def test_frozen_counts_groups_from_the_input(frozen, expected):
 def test_freezing_every_group_is_refused(frozen):
     with pytest.raises(ValueError, match="nothing would learn"):
         phases(TrainSpec(frozen=frozen), 3)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "flat", "fine_tune"])
+def test_planned_rates_are_those_of_the_head_over_the_whole_run(schedule):
+    plan = phases(TrainSpec(schedule=schedule, epochs=4, lr=1e-3), 3)
+    rates = planned_rates(plan)
+    assert rates[0] == plan[0].at(0)[0][-1]
+    assert max(rates) == pytest.approx(1e-3, rel=0.02)
+    assert len(rates) == pytest.approx(120, abs=2)

@@ -51,7 +51,7 @@ def handlers(queue, tmp_path) -> ClassifierHandlers:
             queue=queue,
             weights=WeightsDesk(no_network),
             is_allowed_file=lambda path: path.startswith(str(tmp_path)),
-            device="cpu · 2 cores",
+            device="CPU · 2 cores",
             device_kind="cpu",
             load_data=load,
             is_public=False,

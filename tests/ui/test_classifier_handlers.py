@@ -8,10 +8,8 @@ import pytest
 
 from explorer.models.bodies import list_archs
 from explorer.spec import ClassifierSpec, TrainSpec
-
-
-def names_of(tree: dict) -> str:
-    return json.dumps(tree)
+from explorer.train.schedule import phases
+from explorer.views.numbers import rate as words
 
 
 def test_every_knob_changes_what_is_drawn(handlers, held):
@@ -69,6 +67,25 @@ def test_the_rate_field_and_the_heads_row_are_one(handlers, held):
     assert [row["rate"] for row in rows] == ["2e-5", "2e-4", "2e-3"]
     moved = [{**row, "rate": rate} for row, rate in zip(rows, ["1e-6", "1e-5", "5e-4"], strict=True)]
     assert handlers.groups_moved(held(groups={"rows": moved}))["rate"] == "5e-4"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates", "frozen"),
+    [
+        ("Flat", ["1e-3", "1e-3", "1e-3"], [True, True, False]),
+        ("Fine-tune", ["1e-5", "1e-4", "1e-3"], [False, False, False]),
+        ("One-cycle", ["1e-5", "1e-4", "1e-3"], [True, True, False]),
+    ],
+)
+def test_rates_and_locks_shown_are_those_the_schedule_trains_with(handlers, held, queue, schedule, rates, frozen):
+    rows = handlers.schedule_chosen(held(schedule=schedule))["groups"]["rows"]
+    assert [row["rate"] for row in rows] == rates and [row["frozen"] for row in rows] == frozen
+    handlers.train(held(schedule=schedule, groups={"rows": rows}))
+    ((_, train),) = queue.submitted
+    plan = phases(train, 3)[-1]
+    factor = 2 if schedule == "Fine-tune" else 1
+    assert [words(factor * lr) for lr in plan.lrs] == rates
+    assert [i < plan.frozen for i in range(3)] == frozen
 
 
 def test_frozen_groups_do_not_learn_in_the_numbers(handlers, held):

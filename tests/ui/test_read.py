@@ -16,7 +16,7 @@ def no_file(_path: str) -> bool:
 
 
 def values_for(spec: ClassifierSpec, train: TrainSpec) -> dict:
-    rates = train.lrs or usual_rates(train.lr, 3)
+    rates = train.lrs or usual_rates(train.schedule, train.lr, 3)
     frozen = 2 if train.frozen is True else int(train.frozen)
     return {
         **show(spec, train),
@@ -35,7 +35,7 @@ SPECS = [
 TRAINS = [
     TrainSpec(),
     TrainSpec(data="cifar10", epochs=3, lr=5e-4, lrs=(1e-6, 1e-5, 5e-4), batch_size=16, frozen=1, seed=7),
-    TrainSpec(data_size="large", difficulty=0.9, augment="none", schedule="fine_tune", frozen=False, train_bn=False),
+    TrainSpec(data_size="large", difficulty=0.9, augment="none", schedule="fine_tune", train_bn=False),
 ]
 
 
@@ -124,5 +124,6 @@ def test_only_files_below_the_given_folders_are_allowed(tmp_path):
 
 
 def test_usual_rates_rise_evenly_to_the_heads():
-    assert usual_rates(1e-3, 3) == pytest.approx((1e-5, 1e-4, 1e-3))
-    assert usual_rates(1e-3, 1) == (1e-3,)
+    assert usual_rates("one_cycle", 1e-3, 3) == pytest.approx((1e-5, 1e-4, 1e-3))
+    assert usual_rates("one_cycle", 1e-3, 1) == (1e-3,)
+    assert usual_rates("flat", 1e-3, 3) == (1e-3, 1e-3, 1e-3)
