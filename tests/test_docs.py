@@ -50,7 +50,7 @@ def test_make_has_the_targets_of_the_readme(target):
 
 def test_every_dependency_says_what_it_is_for():
     wanted = re.findall(
-        r"^([a-z-]+)", (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-dev.txt").read_text(), re.M
+        r"^([a-z][a-z-]+)", (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-dev.txt").read_text(), re.M
     )
     table = README.split("## What each dependency is for")[1]
     assert [name for name in wanted if not re.search(rf"\b{name}\b", table)] == []

@@ -1,7 +1,7 @@
 """What a training run tells, one frozen dataclass an event; no torch.
 
-The order is: Note* Progress* Started ValidSample (Step* EpochDone Predictions)* and then exactly one of
-Finished, Stopped or Failed.
+The order is (Progress | Note)* Started ValidSample (Step* EpochDone Predictions)* Finished. A run may break off
+anywhere: then exactly one Stopped or Failed takes the place of all that would follow.
 """
 
 from __future__ import annotations

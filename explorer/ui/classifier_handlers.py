@@ -7,17 +7,16 @@ it. Nothing here knows a component, so each handler can be tried without a page.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from explorer import link
 from explorer.data.registry import list_data
-from explorer.jobs.queue import QueueFull
 from explorer.models.bodies import list_archs, resolve_cut
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec
 from explorer.trace.tracer import trace
 from explorer.train.schedule import phases, planned_rates
 from explorer.ui import sheet
-from explorer.ui.describe import describe, describe_tab, group_payload
+from explorer.ui.describe import count_groups, describe, describe_tab, group_payload
 from explorer.ui.read import Reading, cut_steps, number, read, show, usual_rates
 from explorer.ui.services import Services
 from explorer.views.numbers import rate as words
@@ -222,12 +221,17 @@ class ClassifierHandlers:
         """A visit: the page for its link, with a sentence for each part of the link that was dropped."""
         known = {"arch": list_archs(), "data": [choice.name for choice in list_data() if choice.name[-1:] != ":"]}
         decoded = link.decode(query, known=known)
-        spec, dropped = decoded.spec, decoded.problems
+        spec, train, dropped = decoded.spec, decoded.train, decoded.problems
         try:
             resolve_cut(spec.body.arch, spec.body.cut)
         except ValueError as error:
             spec, dropped = link.put(spec, "body.cut", None), (*dropped, f"The link's cut was left out. {error}")
-        page = self.page_for(spec, decoded.train, said=" ".join(dropped))
+        try:
+            phases(train, count_groups(spec))
+        except ValueError as error:
+            train = replace(train, lrs=None, frozen=True)
+            dropped = (*dropped, f"The link's rates and locks were left out. {error}")
+        page = self.page_for(spec, train, said=" ".join(dropped))
         return {**page, "topbar": {**page["topbar"], "opened": True}}
 
     # ---- runs ----
@@ -249,11 +253,11 @@ class ClassifierHandlers:
         if wrong:
             return shown
         try:
+            plan = planned_rates(phases(reading.train, len(shown["groups"]["rows"])))
             job = self.services.queue.submit(reading.spec, reading.train)
-        except (QueueFull, SpecError) as error:
+        except ValueError as error:
             wrong["run"] = str(error)
             return shown
-        plan = planned_rates(phases(reading.train, len(shown["groups"]["rows"])))
         started = {"run": job.id, "token": job.token, "epochs": reading.train.epochs, "plan": plan}
         return {**shown, "run": {**run, **started}, **BUSY}
 

@@ -17,13 +17,14 @@ from explorer.ui.widget import widget
 
 INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
 ONCE = {**INSTANT, "trigger_mode": "once"}
-ON_DATA = ("data_size", "difficulty", "augment", "seed", "size", "n_in")
+ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "size", "n_in")
 OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path")
 TARGETS = {
     "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "body.n_in": "n_in",
     "head.pool": "pool", "head.lin_ftrs": "chips", "head.ps": "ps", "head.y_range": "y_range", "n_out": "chips",
     "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty", "epochs": "epochs",
-    "lr": "rate", "lrs": "groups", "batch_size": "batch_size", "wd": "wd", "seed": "seed", "augment": "augment",
+    "lr": "rate", "lrs": "groups", "batch_size": "batch_size", "wd": "wd", "seed": "seed",
+    "freeze_epochs": "freeze_epochs", "valid_pct": "valid_pct", "augment": "augment",
     "schedule": "schedule", "run": "run",
 }  # fmt: skip
 

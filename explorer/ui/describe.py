@@ -14,7 +14,7 @@ from explorer.trace.summary import torchinfo_text
 from explorer.trace.tracer import trace
 from explorer.ui.read import Reading, cut_steps, usual_rates
 from explorer.ui.services import Services
-from explorer.ui.weights_desk import Desk
+from explorer.ui.weights_desk import WeightsState
 from explorer.views.groups import groups
 from explorer.views.numbers import numbers
 from explorer.views.ribbon import ribbon
@@ -64,6 +64,11 @@ def group_payload(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
     shown = shown_trace(spec, train)
     rates = group_rates(shown, train)
     return groups(shown, frozen_count(train, len(rates)), rates)
+
+
+def count_groups(spec: ClassifierSpec) -> int:
+    """How many parameter groups a model has. Raises SpecError where nothing can be built."""
+    return len(groups_of(trace(spec)))
 
 
 def shown_trace(spec: ClassifierSpec, train: TrainSpec) -> Trace:
@@ -139,7 +144,7 @@ def in_use(spec: ClassifierSpec, services: Services) -> dict[str, object]:
     return {"weights": "random", "notice": offline(desk)}
 
 
-def offline(desk: Desk) -> dict[str, object]:
+def offline(desk: WeightsState) -> dict[str, object]:
     """The banner that names what failed and offers another try or a file."""
     return {
         "kind": "offline",

@@ -198,9 +198,10 @@ def _rates(values: Values) -> tuple[float, ...] | None:
         raise SpecError("lrs", str(problem)[:200])
     rates = tuple(number("lrs", "The rate of a group", row.get("rate")) for row in _group_rows(values))
     try:
-        usual = usual_rates(TRAIN_FIELDS["schedule"](values), _rate(values), len(rates))
+        head = TrainSpec(lr=_rate(values), schedule=TRAIN_FIELDS["schedule"](values))
     except SpecError:
         return rates
+    usual = usual_rates(head.schedule, head.lr, len(rates))
     return None if all(abs(a - b) <= 1e-6 * b for a, b in zip(rates, usual, strict=True)) else rates
 
 
@@ -227,11 +228,16 @@ TRAIN_FIELDS: dict[str, Callable[[Values], object]] = {
     "wd": lambda v: number("wd", "Weight decay", v.get("wd")),
     "augment": lambda v: _word("augment", "Augmentation", AUGMENTATIONS, v.get("augment")),
     "seed": lambda v: whole("seed", "The seed", v.get("seed")),
+    "freeze_epochs": lambda v: whole("freeze_epochs", "The number of frozen epochs", v.get("freeze_epochs")),
+    "valid_pct": lambda v: number("valid_pct", "The share held back for validation", v.get("valid_pct")),
 }
 
 
 def usual_rates(schedule: str, lr: float, groups: int) -> tuple[float, ...]:
-    """What `train.schedule.phases` takes where none are given: all the same when flat, else rising to the head's."""
+    """The rates of the groups where none are chosen: all the same when flat, else rising to the head's.
+
+    They are what `train.schedule.phases` trains with; the second phase of fine_tune halves them.
+    """
     return group_rates(lr if schedule == "flat" else slice(lr / 100, lr), groups)
 
 
@@ -266,6 +272,8 @@ def show(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
         "wd": f"{train.wd:g}",
         "augment": _name_of(AUGMENTATIONS, train.augment),
         "seed": train.seed,
+        "freeze_epochs": train.freeze_epochs,
+        "valid_pct": train.valid_pct,
     }
 
 

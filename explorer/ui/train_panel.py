@@ -57,9 +57,19 @@ def train_panel(services: Services, first: dict) -> TrainPanel:
         c["augment"] = segments(
             "augment", "Augmentation", AUGMENTATIONS, first["augment"], help="Turn, zoom, warp and light at random."
         )
-        with gr.Row(elem_classes="pair"):
+        with gr.Row(elem_classes="three"):
+            c["freeze_epochs"] = count("freeze_epochs", "Frozen epochs", first["freeze_epochs"])
             c["wd"] = text("wd", "Weight decay", first["wd"])
             c["seed"] = count("seed", "Seed", first["seed"])
+        c["valid_pct"] = slider(
+            "valid_pct",
+            "Held back",
+            0.05,
+            0.5,
+            first["valid_pct"],
+            step=0.05,
+            help="Share for validation, of folders without a split.",
+        )
         c["train_bn"] = switch("train_bn", first["train_bn"], help="Norm layers learn in frozen groups too")
     run = widget("run", idle_run(services), events=("ended", "attached"), server_functions=[poll_function(services)])
     return TrainPanel(c, go, halt, run)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Desk:
+class WeightsState:
     """What is known of an architecture's weights.
 
     state   "fetching", "ready" or "missing"
@@ -21,7 +21,6 @@ class Desk:
     done: int = 0
     total: int = 0
     reason: str = ""
-    path: Path | None = None
 
 
 class WeightsDesk:
@@ -32,20 +31,21 @@ class WeightsDesk:
 
     def __init__(self, fetch: Callable[..., Path]):
         self._fetch = fetch
-        self._known: dict[str, Desk] = {}
+        self._known: dict[str, WeightsState] = {}
         self._lock = threading.Lock()
 
-    def ask(self, arch: str, *, wait: float = 0.0) -> Desk:
+    def ask(self, arch: str, *, wait: float = 0.0) -> WeightsState:
         """What is known now; the first question starts the fetching and waits for it up to `wait` seconds."""
         with self._lock:
             known = self._known.get(arch)
             if known is not None:
                 return known
-            self._known[arch] = Desk("fetching")
+            self._known[arch] = WeightsState("fetching")
         worker = threading.Thread(target=self._work, args=(arch,), name=f"weights of {arch}", daemon=True)
         worker.start()
         worker.join(wait)
-        return self._known[arch]
+        with self._lock:
+            return self._known.get(arch, WeightsState("fetching"))
 
     def forget_missing(self) -> None:
         """Before another try: what was missing is asked for again."""
@@ -54,12 +54,13 @@ class WeightsDesk:
 
     def _work(self, arch: str) -> None:
         try:
-            path = self._fetch(arch, progress=lambda done, total: self._tell(arch, done=done, total=total))
+            self._fetch(arch, progress=lambda done, total: self._tell(arch, done=done, total=total))
         except (OSError, ValueError) as error:
             self._tell(arch, state="missing", reason=str(error))
         else:
-            self._tell(arch, state="ready", path=path)
+            self._tell(arch, state="ready")
 
     def _tell(self, arch: str, **change) -> None:
         with self._lock:
-            self._known[arch] = replace(self._known.get(arch, Desk("fetching")), **change)
+            if arch in self._known:
+                self._known[arch] = replace(self._known[arch], **change)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import parse_qsl
 
 import pytest
 
+from explorer import link
 from explorer.models.bodies import list_archs
 from explorer.spec import ClassifierSpec, TrainSpec
 from explorer.train.schedule import phases
@@ -195,6 +197,32 @@ def test_an_unknown_name_in_a_link_falls_back_with_a_sentence(handlers, query):
     payloads = handlers.opened(query)
     assert payloads["arch"] == "resnet34" and payloads["cut"]["value"] == "layer4"
     assert payloads["notices"]["problems"]["link"]
+
+
+@pytest.mark.parametrize("query", [{"frozen": "3"}, {"lrs": "0.001,0.002"}])
+def test_rates_and_locks_of_a_link_that_do_not_fit_the_groups_are_told(handlers, query):
+    payloads = handlers.opened(query)
+    assert "groups" in payloads["notices"]["problems"]["link"]
+    assert [row["frozen"] for row in payloads["groups"]["rows"]] == [True, True, False]
+
+
+LINKED = (
+    "arch=resnet18&weights=random&cut=layer3&size=96&n_in=1&pool=avg&widths=256,64&ps=0.1,0.2,0.3&first_bn=0&bn_final=1"
+    "&lin_first=1&y_range=0.0,5.5&n_out=10&data=cifar10&data_size=large&difficulty=0.7&valid_pct=0.4&epochs=3&lr=0.002"
+    "&lrs=1e-06,1e-05,0.002&batch_size=8&frozen=1&train_bn=0&schedule=one_cycle&freeze_epochs=4&wd=0.1&augment=none&seed=9"
+)
+
+
+def test_every_field_of_a_link_reaches_the_page_and_its_own_link():
+    """All but the schedule differ from the defaults here, so each must come back."""
+    assert {pair.split("=")[0] for pair in LINKED.split("&")} == {field.key for field in link.FIELDS}
+
+
+def test_a_link_that_says_everything_comes_back_whole(handlers):
+    payloads = handlers.opened(dict(parse_qsl(LINKED)))
+    assert payloads["notices"]["problems"] == {}
+    again = link.decode(payloads["topbar"]["link"])
+    assert (again.spec, again.train) == (link.decode(LINKED).spec, link.decode(LINKED).train)
 
 
 def test_opening_a_link_starts_no_run(handlers, queue):

@@ -11,7 +11,7 @@ from explorer.ui.weights_desk import WeightsDesk
 def test_a_file_at_hand_is_ready_at_once():
     desk = WeightsDesk(lambda arch, progress: Path(f"{arch}.pth"))
     assert desk.ask("resnet18", wait=5).state == "ready"
-    assert desk.ask("resnet18").path == Path("resnet18.pth")
+    assert desk.ask("resnet18").state == "ready"
 
 
 def test_asking_does_not_wait_and_tells_how_far_it_is():
