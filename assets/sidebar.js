@@ -5,15 +5,15 @@ Explorer.buildtitle = (element, props, trigger) => {
   element.querySelector('button').addEventListener('click', () => trigger('defaults'));
 };
 
-// What is said below the choice of weights. Payload {text, entry: torchvision's name of them, recipe: address}.
-Explorer.weightsline = (element, props, trigger, watch) => {
+// One line of help that follows what was chosen. Payload {text, title, link: {text, address}}.
+Explorer.line = (element, props, trigger, watch) => {
   const line = element.querySelector('p');
-  Explorer.live(props, watch, ({ text, entry = '', recipe }) => {
+  Explorer.live(props, watch, ({ text, title = '', link: to }) => {
     line.replaceChildren(text);
-    line.title = entry;
-    if (!recipe) return;
-    const link = Explorer.el('a', '', 'recipe');
-    link.href = recipe;
+    line.title = title;
+    if (!to) return;
+    const link = Explorer.el('a', '', to.text);
+    link.href = to.address;
     link.target = '_blank';
     link.rel = 'noreferrer';
     line.append('; ', link);

@@ -2,7 +2,7 @@
 Explorer.brand = () => {};
 
 // Payload {"device": "CPU, 2 cores", "kind": "cpu" | "cuda" | "mps", "link": query string of the page as it is now,
-// "opened": true once the link of a visit was read, "base": address the link belongs to where that is not this one (a Space's frame)}.
+// "left_out": what a link cannot hold, "opened": true once the link of a visit was read, "base": address the link belongs to where that is not this one (a Space's frame)}.
 Explorer.topbar = (element, props, trigger, watch) => {
   const { el, icon } = Explorer;
   const device = element.querySelector('.device span'), share = element.querySelector('.share'), burger = element.querySelector('.burger');
@@ -11,8 +11,16 @@ Explorer.topbar = (element, props, trigger, watch) => {
   Explorer.live(props, watch, state => {
     if (state.device) device.textContent = state.device;
     element.querySelector('.device').dataset.kind = state.kind || '';
+    if ('opened' in root.dataset) follow(state.link);
     if (state.opened) root.dataset.opened = '';        // the link of this visit has been read
   });
+
+  // The address follows the knobs, so that a reload brings them back.
+  function follow(link = '') {
+    const theme = new URLSearchParams(location.search).get('__theme');
+    const query = [link, theme && `__theme=${theme}`].filter(Boolean).join('&');
+    history.replaceState(history.state, '', location.pathname + (query && `?${query}`) + location.hash);
+  }
 
   // ---- light or dark ----
   const theme = element.querySelector('.theme');
@@ -26,7 +34,7 @@ Explorer.topbar = (element, props, trigger, watch) => {
       await navigator.clipboard.writeText(address);
       share.querySelector('use').setAttribute('href', '#i-check');
       setTimeout(() => share.querySelector('use').setAttribute('href', '#i-share'), 2000);
-      Explorer.say(share, 'Link copied');
+      Explorer.say(share, props.value.left_out ? `Copied, without ${props.value.left_out}` : 'Link copied');
     } catch {
       offer(address);
     }

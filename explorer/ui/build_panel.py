@@ -34,7 +34,7 @@ def build_panel(first: dict) -> BuildPanel:
             c["file"] = gr.File(
                 show_label=False, elem_id="file", visible=False, height=88, file_types=WEIGHT_FILES, type="filepath"
             )
-            weights_line = widget("weightsline", first["weightsline"])
+            weights_line = widget("line", first["weightsline"], elem_id="weightsline")
         c["size"] = slider(
             "size",
             "Image size",
@@ -46,7 +46,9 @@ def build_panel(first: dict) -> BuildPanel:
             help="Half the size, a quarter of the work.",
         )
         c["cut"] = widget("stepper", first["cut"], events=("moved",), elem_id="cut")
-        c["pool"] = segments("pool", "Pooling", POOLS, first["pool"], help="Concat keeps both peak and mean.")
+        c["pool"] = segments(
+            "pool", "Pooling", POOLS, first["pool"], help="Concat keeps both peak and mean, Avg and Max one."
+        )
         c["chips"] = widget("chips", first["chips"], events=("moved",))
         c["ps"] = slider("ps", "Dropout", 0, 0.95, first["ps"], step=0.05, help="Half of it before the hidden layers.")
         with gr.Column(elem_classes="switches"):

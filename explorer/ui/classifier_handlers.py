@@ -72,10 +72,10 @@ class ClassifierHandlers:
         if not reading.builds:
             return {"notices": problems(reading.problems)}
         try:
-            payloads = describe(reading, self.services, tab)
+            payloads, doubts = describe(reading, self.services, tab)
         except SpecError as error:
             return {"notices": problems({**reading.problems, error.field: str(error)})}
-        return {**payloads, "notices": problems(reading.problems)}
+        return {**payloads, "notices": problems({**doubts, **reading.problems})}
 
     def changed(self, held: Held, **new: object) -> Payloads:
         """Some controls get new values, and the picture follows."""
@@ -196,7 +196,8 @@ class ClassifierHandlers:
         classes, problem = sheet.count_classes(self._read(held.values), self.services)
         if not classes or classes == held.part("chips").get("outputs"):
             return {}, problem
-        return {"chips": {**held.part("chips"), "outputs": classes}}, problem
+        help = f"The set has {classes} classes, so the head has {classes} outputs."
+        return {"chips": {**held.part("chips"), "outputs": classes, "help": help}}, problem
 
     # ---- whole pages ----
 
@@ -219,7 +220,8 @@ class ClassifierHandlers:
 
     def opened(self, query: Mapping[str, str]) -> Payloads:
         """A visit: the page for its link, with a sentence for each part of the link that was dropped."""
-        known = {"arch": list_archs(), "data": [choice.name for choice in list_data() if choice.name[-1:] != ":"]}
+        sets = [choice.name for choice in list_data() if choice.name[-1:] != ":"]
+        known = {"arch": list_archs(), "weights": ("imagenet", "random"), "data": sets}
         decoded = link.decode(query, known=known)
         spec, train, dropped = decoded.spec, decoded.train, decoded.problems
         try:
@@ -232,7 +234,7 @@ class ClassifierHandlers:
             train = replace(train, lrs=None, frozen=True)
             dropped = (*dropped, f"The link's rates and locks were left out. {error}")
         page = self.page_for(spec, train, said=" ".join(dropped))
-        return {**page, "topbar": {**page["topbar"], "opened": True}}
+        return {**page, "topbar": {**page.get("topbar", {}), "opened": True}}
 
     # ---- runs ----
 
@@ -251,7 +253,7 @@ class ClassifierHandlers:
         if not wrong and (failure := trace(reading.spec).failure):
             wrong["run"] = f"This model cannot train yet. {failure.reason}"
         if wrong:
-            return shown
+            return {"notices": shown["notices"]}
         try:
             plan = planned_rates(phases(reading.train, len(shown["groups"]["rows"])))
             job = self.services.queue.submit(reading.spec, reading.train)

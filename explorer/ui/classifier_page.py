@@ -21,11 +21,10 @@ ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "size", "n
 OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path")
 TARGETS = {
     "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "body.n_in": "n_in",
-    "head.pool": "pool", "head.lin_ftrs": "chips", "head.ps": "ps", "head.y_range": "y_range", "n_out": "chips",
-    "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty", "epochs": "epochs",
-    "lr": "rate", "lrs": "groups", "batch_size": "batch_size", "wd": "wd", "seed": "seed",
-    "freeze_epochs": "freeze_epochs", "valid_pct": "valid_pct", "augment": "augment",
-    "schedule": "schedule", "run": "run",
+    "head.pool": "pool", "head.lin_ftrs": "chips", "head.ps": "ps", "ps_each": "ps_each", "head.y_range": "y_range",
+    "n_out": "chips", "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty",
+    "valid_pct": "valid_pct", "epochs": "epochs", "freeze_epochs": "freeze_epochs", "lr": "rate", "lrs": "groups",
+    "batch_size": "batch_size", "schedule": "schedule", "wd": "wd", "seed": "seed", "augment": "augment", "run": "run",
 }  # fmt: skip
 
 
@@ -70,7 +69,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     components = {
         **controls, "ribbon": ribbon, "numbers": numbers, "tree": tree, "layers": layers, "code": code,
         "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "tab": tab,
-        "weightsline": build.weights_line, "run": panel.run, "go": panel.go, "halt": panel.halt,
+        "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt,
     }  # fmt: skip
     outputs = list(components.values())
 
@@ -103,7 +102,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     on(controls["weights"].input, handlers.weights_chosen)
     on(controls["file"].upload, handlers.refresh)
     on(controls["file"].clear, handlers.refresh)
-    on(controls["data"].input, handlers.data_chosen)
+    on(controls["data"].select, handlers.data_chosen)
     on(controls["path"].submit, handlers.data_chosen)
     on(controls["path"].blur, handlers.data_chosen)
     on(build.title.defaults, handlers.defaults)

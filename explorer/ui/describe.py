@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from pathlib import PurePath
+from functools import lru_cache
+from pathlib import Path
 
 from explorer import link
+from explorer.data.registry import Choice, is_here, list_data
 from explorer.models.bodies import legal_cuts
-from explorer.models.weights import describe_imagenet
-from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+from explorer.models.build import build_model
+from explorer.models.weights import WeightsReport, describe_imagenet
+from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec
 from explorer.trace.records import Trace, freeze_rows, groups_of
 from explorer.trace.summary import torchinfo_text
 from explorer.trace.tracer import trace
@@ -29,8 +32,8 @@ GROUPS_HELP = {
 }
 
 
-def describe(reading: Reading, services: Services, tab: str) -> dict[str, object]:
-    """Payloads by widget name for a model; of the tabs only the one on show.
+def describe(reading: Reading, services: Services, tab: str) -> tuple[dict[str, object], dict[str, str]]:
+    """Payloads by widget name for a model, of the tabs only the one on show; and what it makes doubtful, by field.
 
     Raises SpecError where nothing can be built.
     """
@@ -44,11 +47,12 @@ def describe(reading: Reading, services: Services, tab: str) -> dict[str, object
         "cut": cut_steps(spec),
         "groups": {**groups(shown, frozen, rates), "help": GROUPS_HELP[train.schedule]},
         "weightsline": weights_line(spec),
+        "datahint": data_hint(spec, train),
         "topbar": topbar(services, spec, train),
         **one_tab(tab, spec, shown),
     }
     payloads["numbers"] = numbers(shown, ms=1000 * (time.perf_counter() - start))
-    return payloads
+    return payloads, train_problems(shown, train)
 
 
 def describe_tab(reading: Reading, tab: str) -> dict[str, object]:
@@ -116,20 +120,83 @@ def frozen_count(train: TrainSpec, count: int) -> int:
     return min(train.frozen, count)
 
 
-def weights_line(spec: ClassifierSpec) -> dict[str, str]:
-    """What is said below the choice of weights: accuracy, size, licence and recipe; or what is used instead."""
+def weights_line(spec: ClassifierSpec) -> dict[str, object]:
+    """What is said below the choice of weights: accuracy, size, licence and recipe; how a file fits; what random means.
+
+    Raises SpecError for a file that cannot be read or does not fit.
+    """
     if spec.body.weights == "imagenet":
         facts, _, recipe = describe_imagenet(spec.body.arch).partition("; recipe ")
         entry, _, facts = facts.partition(": ")
-        return {"text": facts, "entry": entry, "recipe": recipe}
+        return {"text": f"{facts}; ", "title": entry, "link": {"text": "recipe", "address": recipe}}
     if spec.body.weights in ("random", None):
         return {"text": "Nothing is borrowed: every layer starts from noise."}
-    return {"text": f"From {PurePath(spec.body.weights).name}, matched by name."}
+    report = file_report(spec.body, Path(spec.body.weights).stat().st_mtime)
+    return {"text": fit_words(report), "title": "\n".join(report.missing + report.unexpected + report.reshaped)}
+
+
+@lru_cache(maxsize=16)
+def file_report(body: BodySpec, changed: float) -> WeightsReport:
+    """How a weights file fits a body; SpecError where it does not. `changed` is when the file was written."""
+    return build_model(ClassifierSpec(body)).weights
+
+
+def fit_words(report: WeightsReport) -> str:
+    """How many tensors fitted, and which kinds did not, in one line."""
+    parts = [f"{report.detail}: {report.loaded} tensors loaded"]
+    for names, words in (
+        (report.missing, "missing"),
+        (report.unexpected, "unexpected"),
+        (report.reshaped, "of another shape"),
+        (report.dropped, "behind the cut"),
+    ):
+        if names:
+            parts.append(f"{len(names)} {words}" + (f" ({names[0]}, …)" if words != "behind the cut" else ""))
+    return ", ".join(parts) + "." + (f" {report.note}" if report.note else "")
+
+
+def data_hint(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
+    """One line about the chosen set: what Train will do first, or what it is."""
+    choice = find_choice(train.data)
+    if choice is None:
+        return {"text": ""}
+    parts = []
+    if choice.download and not is_here(train.data):
+        parts.append(f"Train fetches it first ({choice.download}).")
+    if choice.classes and choice.classes != spec.n_out:
+        parts.append(f"It has {choice.classes} classes: Train gives the head {choice.classes} outputs.")
+    return {"text": " ".join(parts) or choice.help}
+
+
+def find_choice(name: str) -> Choice | None:
+    """The entry of a set; a path behind its name does not matter."""
+    kind = name.partition(":")[0] + ":" if ":" in name else name
+    return next((choice for choice in list_data() if choice.name == kind), None)
+
+
+def train_problems(shown: Trace, train: TrainSpec) -> dict[str, str]:
+    """What the model makes impossible in the training, by field."""
+    if train.batch_size == 1 and any(layer.cls.startswith("BatchNorm") for layer in shown.layers):
+        return {"batch_size": "Batch norm cannot learn from a batch of one: choose 2 or more."}
+    return {}
 
 
 def topbar(services: Services, spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
-    """Device and the link to share."""
-    return {"device": services.device, "kind": services.device_kind, "link": link.encode(spec, train)}
+    """Device and the link to share, with a word about what a link cannot hold."""
+    files = [
+        what for what, path in (("the weights file", spec.body.weights), ("the folder", train.data)) if is_path(path)
+    ]
+    return {
+        "device": services.device,
+        "kind": services.device_kind,
+        "link": link.encode(spec, train),
+        "left_out": " and ".join(files),
+    }
+
+
+def is_path(value: str | None) -> bool:
+    """Whether a weights or data field names a place on this machine."""
+    return value is not None and any(mark in value for mark in link.PATH_MARKS)
 
 
 def in_use(spec: ClassifierSpec, services: Services) -> dict[str, object]:

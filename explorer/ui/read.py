@@ -36,7 +36,7 @@ class Reading:
     @property
     def builds(self) -> bool:
         """Whether the picture may follow: nothing that the model is made of is in doubt."""
-        return not any(name.startswith(("body.", "head.", "n_out")) for name in self.problems)
+        return not any(name.startswith(("body.", "head.", "n_out", "ps_each")) for name in self.problems)
 
 
 def read(values: Values, is_allowed_file: Callable[[str], bool]) -> Reading:
@@ -46,7 +46,7 @@ def read(values: Values, is_allowed_file: Callable[[str], bool]) -> Reading:
         try:
             spec = link.put(spec, place, parse(values, is_allowed_file))
         except SpecError as error:
-            problems[place] = str(error)
+            problems["ps_each" if place == "head.ps" and values.get("ps_each") else place] = str(error)
     for place, parse in TRAIN_FIELDS.items():
         try:
             train = link.put(train, place, parse(values))
@@ -66,7 +66,7 @@ def whole(place: str, what: str, value: object) -> int:
             return int(number)
     except (TypeError, ValueError, OverflowError):
         pass
-    raise SpecError(place, f"{what} must be a whole number, not “{_short(value)}”.")
+    raise SpecError(place, f"{what} must be a whole number, not {_short(value)}.")
 
 
 def number(place: str, what: str, value: object) -> float:
@@ -74,16 +74,17 @@ def number(place: str, what: str, value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise SpecError(place, f"{what} must be a number such as 0.001 or 1e-3, not “{_short(value)}”.") from None
+        raise SpecError(place, f"{what} must be a number such as 0.001 or 1e-3, not {_short(value)}.") from None
 
 
 def _short(value: object) -> str:
-    return str(value)[:40]
+    """What was got, for a sentence: quoted, or "nothing at all"."""
+    return "nothing at all" if value is None or value == "" else f"“{str(value)[:40]}”"
 
 
 def _word(place: str, what: str, words: Mapping[str, object], value: object):
     if not isinstance(value, str) or value not in words:
-        raise SpecError(place, f"{what} is one of {', '.join(words)}, not “{_short(value)}”.")
+        raise SpecError(place, f"{what} is one of {', '.join(words)}, not {_short(value)}.")
     return words[value]
 
 
@@ -96,7 +97,7 @@ def _part(values: Values, name: str, key: str) -> object:
 def _arch(values: Values, _files) -> str:
     arch = values.get("arch")
     if arch not in list_archs():
-        raise SpecError("body.arch", f"There is no body “{_short(arch)}”: choose one from the list.")
+        raise SpecError("body.arch", f"There is no body {_short(arch)}: choose one from the list.")
     return arch
 
 
@@ -139,7 +140,8 @@ def _dropout(values: Values, _files) -> float | tuple[float, ...]:
     each = str(values.get("ps_each") or "").strip()
     if not each:
         return number("head.ps", "Dropout", values.get("ps"))
-    return tuple(number("head.ps", "Dropout", part.strip()) for part in each.rstrip(",").split(","))
+    drops = tuple(number("head.ps", "Dropout", part.strip()) for part in each.rstrip(",").split(","))
+    return drops if "," in each else drops[0]
 
 
 def _flag(name: str) -> Callable[[Values, object], bool]:
@@ -150,7 +152,10 @@ def _y_range(values: Values, _files) -> tuple[float, float] | None:
     text = str(values.get("y_range") or "").strip()
     if not text:
         return None
-    return tuple(number("head.y_range", "An end of y_range", part.strip()) for part in text.split(","))  # type: ignore[return-value]
+    ends = tuple(number("head.y_range", "An end of y_range", part.strip()) for part in text.split(","))
+    if len(ends) != 2:
+        raise SpecError("head.y_range", "y_range is two numbers, the low end and the high one, such as 0, 5.5.")
+    return ends
 
 
 BUILD_FIELDS: dict[str, Callable[[Values, Callable[[str], bool]], object]] = {

@@ -6,7 +6,8 @@ from collections import Counter
 
 from explorer.data.batches import sheet
 from explorer.data.dataset import DataError, DataSet
-from explorer.data.registry import is_here, list_data
+from explorer.data.registry import is_here
+from explorer.ui.describe import find_choice
 from explorer.ui.read import Reading
 from explorer.ui.services import Services
 
@@ -18,7 +19,7 @@ def payload(reading: Reading, services: Services, seed: int = 0) -> dict[str, ob
     train = reading.train
     if "data" in reading.problems:
         return {"title": "", "items": [], "classes": [], "notes": [reading.problems["data"]]}
-    choice = _choice(train.data)
+    choice = find_choice(train.data)
     if choice and choice.download and not is_here(train.data):
         text = f"Pictures come when {choice.label} has been fetched ({choice.download}): Train fetches it."
         return {"title": choice.label, "items": [], "classes": [], "notes": [text]}
@@ -40,17 +41,13 @@ def count_classes(reading: Reading, services: Services) -> tuple[int | None, str
     """How many classes the chosen data has, None where that is not known yet; and one sentence if it cannot be used."""
     if "data" in reading.problems:
         return None, reading.problems["data"]
-    choice = _choice(reading.train.data)
+    choice = find_choice(reading.train.data)
     if choice and choice.classes:
         return choice.classes, ""
     try:
         return len(_load(reading, services).classes), ""
     except DataError as error:
         return None, str(error)
-
-
-def _choice(name: str):
-    return next((choice for choice in list_data() if choice.name == name), None)
 
 
 def _load(reading: Reading, services: Services) -> DataSet:

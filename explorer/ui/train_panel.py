@@ -17,12 +17,13 @@ from explorer.views import curves
 
 @dataclass(frozen=True)
 class TrainPanel:
-    """Components by control name, the two buttons and the live run."""
+    """Components by control name, the two buttons, the live run, and a line about the chosen data."""
 
     controls: dict[str, gr.Component]
     go: gr.Button
     halt: gr.Button
     run: gr.HTML
+    hint: gr.HTML
 
 
 def train_panel(services: Services, first: dict) -> TrainPanel:
@@ -38,6 +39,7 @@ def train_panel(services: Services, first: dict) -> TrainPanel:
         c["epochs"] = count("epochs", "Epochs", first["epochs"])
         c["rate"] = text("rate", "Rate", first["rate"])
         c["batch_size"] = count("batch_size", "Batch", first["batch_size"])
+    hint = widget("line", first["datahint"], elem_id="datahint")
     c["path"] = text("path", "Folder on this machine", placeholder="/home/me/pictures", visible=False)
     c["schedule"] = segments("schedule", "Schedule", SCHEDULES, first["schedule"], show_label=False)
     more = gr.Accordion("More", open=False, elem_id="train_more", elem_classes="fold")
@@ -72,7 +74,7 @@ def train_panel(services: Services, first: dict) -> TrainPanel:
         )
         c["train_bn"] = switch("train_bn", first["train_bn"], help="Norm layers learn in frozen groups too")
     run = widget("run", idle_run(services), events=("ended", "attached"), server_functions=[poll_function(services)])
-    return TrainPanel(c, go, halt, run)
+    return TrainPanel(c, go, halt, run, hint)
 
 
 def idle_run(services: Services) -> dict[str, object]:

@@ -6,6 +6,8 @@ import json
 from urllib.parse import parse_qsl
 
 import pytest
+import torch
+from torchvision.models import get_model
 
 from explorer import link
 from explorer.models.bodies import list_archs
@@ -45,7 +47,7 @@ def test_every_body_is_drawn_and_its_payload_stays_small(handlers, held, arch):
 
 def test_a_value_in_doubt_leaves_the_picture_and_says_why(handlers, held):
     payloads = handlers.refresh(held(ps_each="1, 2"))
-    assert list(payloads) == ["notices"] and "head.ps" in payloads["notices"]["problems"]
+    assert list(payloads) == ["notices"] and "ps_each" in payloads["notices"]["problems"]
 
 
 def test_a_value_in_doubt_of_the_training_lets_the_picture_follow(handlers, held):
@@ -171,12 +173,52 @@ def test_a_second_click_on_train_starts_nothing(handlers, held, queue):
 
 @pytest.mark.parametrize(
     ("wrong", "field"),
-    [({"epochs": 0}, "epochs"), ({"rate": "1e9"}, "lr"), ({"ps_each": "2"}, "head.ps"), ({"pool": "None"}, "run"),
+    [({"epochs": 0}, "epochs"), ({"rate": "1e9"}, "lr"), ({"ps_each": "2"}, "ps_each"), ({"pool": "None"}, "run"),
      ({"data": "folder:", "path": ""}, "data"), ({"arch": "vgg11_bn", "size": 16}, "run")],
 )  # fmt: skip
 def test_train_refuses_what_is_in_doubt_and_says_where(handlers, held, queue, wrong, field):
     payloads = handlers.train(held(**wrong))
     assert queue.submitted == [] and field in payloads["notices"]["problems"]
+
+
+def test_a_refused_run_leaves_the_head_as_it_was(handlers, held):
+    assert "chips" not in handlers.train(held(epochs=0))
+
+
+def test_a_batch_of_one_with_batch_norm_is_told_at_its_control(handlers, held):
+    assert "batch norm" in handlers.refresh(held(batch_size=1))["notices"]["problems"]["batch_size"].lower()
+    plain = {"arch": "alexnet", "first_bn": False, "chips": {"widths": [], "outputs": 10}}
+    assert handlers.refresh(held(batch_size=1, **plain))["notices"]["problems"] == {}
+
+
+def test_the_hint_says_what_train_will_do(handlers, held, monkeypatch, tmp_path):
+    monkeypatch.setenv("EXPLORER_HOME", str(tmp_path))
+    assert "10 outputs" in handlers.refresh(held())["datahint"]["text"]
+    assert "fetches" in handlers.refresh(held(data="cifar10"))["datahint"]["text"]
+
+
+@pytest.fixture
+def weights_file(tmp_path):
+    def write(arch: str, keep: int | None = None):
+        path = tmp_path / f"{arch}.pth"
+        torch.save(get_model(arch, weights=None).state_dict(), path)
+        if keep:
+            path.write_bytes(path.read_bytes()[:keep])
+        return {"weights": "File", "file": str(path), "arch": "squeezenet1_1"}
+
+    return write
+
+
+def test_a_weights_file_says_how_it_fits(handlers, held, weights_file):
+    line = handlers.refresh(held(**weights_file("squeezenet1_1")))["weightsline"]["text"]
+    assert "50 tensors loaded" in line and "2 behind the cut" in line
+
+
+def test_a_weights_file_that_does_not_fit_says_so_at_its_control_and_train_refuses(handlers, held, queue, weights_file):
+    for values in (weights_file("alexnet"), weights_file("squeezenet1_1", keep=10_000)):
+        assert handlers.refresh(held(**values))["notices"]["problems"]["body.weights"].endswith(".")
+        assert "body.weights" in handlers.train(held(**values))["notices"]["problems"]
+    assert queue.submitted == []
 
 
 def test_stop_passes_on_the_token(handlers, held, queue):
@@ -192,7 +234,9 @@ def test_a_link_is_opened_and_says_what_it_dropped(handlers):
     assert "everything" in payloads["notices"]["problems"]["link"]
 
 
-@pytest.mark.parametrize("query", [{"arch": "resnet99"}, {"cut": "layer9"}, {"cut": "-40"}, {"data": "folder:"}])
+@pytest.mark.parametrize(
+    "query", [{"arch": "resnet99"}, {"cut": "layer9"}, {"cut": "-40"}, {"data": "folder:"}, {"weights": "file"}]
+)
 def test_an_unknown_name_in_a_link_falls_back_with_a_sentence(handlers, query):
     payloads = handlers.opened(query)
     assert payloads["arch"] == "resnet34" and payloads["cut"]["value"] == "layer4"

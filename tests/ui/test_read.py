@@ -52,8 +52,10 @@ BAD = [
     ({"chips": {"widths": [512], "outputs": 37, "problem": "A width is a whole number."}}, "head.lin_ftrs", "whole"),
     ({"chips": None}, "head.lin_ftrs", "list of widths"),
     ({"ps": 1}, "head.ps", "everything"),
-    ({"ps_each": "0.1, 0.2"}, "head.ps", "2 dropout values for 3"),
-    ({"ps_each": "a bit"}, "head.ps", "number"),
+    ({"ps_each": "0.1, 0.2"}, "ps_each", "2 dropout values for 3"),
+    ({"ps_each": "a bit"}, "ps_each", "number"),
+    ({"y_range": "1"}, "head.y_range", "two numbers"),
+    ({"epochs": None}, "epochs", "nothing at all"),
     ({"size": "huge"}, "body.size", "whole number"),
     ({"size": 10**9}, "body.size", "between"),
     ({"arch": "resnet99"}, "body.arch", "no body"),
@@ -95,7 +97,7 @@ NAMES = list(values_for(ClassifierSpec(), TrainSpec()))
 def test_whatever_a_stranger_sends_reading_never_raises(values):
     reading = read({**values_for(ClassifierSpec(), TrainSpec()), **values}, no_file)
     assert isinstance(reading.spec, ClassifierSpec)
-    assert set(reading.problems) <= set(BUILD_FIELDS) | set(TRAIN_FIELDS) | {"n_out"}
+    assert set(reading.problems) <= set(BUILD_FIELDS) | set(TRAIN_FIELDS) | {"n_out", "ps_each"}
 
 
 @pytest.mark.parametrize("arch", list_archs())
@@ -104,6 +106,10 @@ def test_the_stepper_walks_all_legal_cuts(arch):
     assert [step["id"] for step in steps["values"]] == [cut.name for cut in legal_cuts(arch)]
     assert steps["value"] == steps["values"][-1]["id"]
     assert steps["values"][-1]["label"].startswith("−")
+
+
+def test_one_number_for_all_layers_may_be_typed_too():
+    assert read({**values_for(ClassifierSpec(), TrainSpec()), "ps_each": "0.3"}, no_file).spec.head.ps == 0.3
 
 
 def test_a_cut_that_another_body_does_not_have_falls_back_to_its_own():
