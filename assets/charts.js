@@ -39,15 +39,15 @@ Explorer.charts = (() => {
     return { x: at.map(i => x[i]), y: at.map(i => y[i]) };
   }
 
-  // Points of every line, by the names of the traces.
+  // Points of every line, by the names of the traces. A loss is known at the end of its step, a rate holds from its beginning.
   function points(run, epochs, plan, range) {
-    const each = run.started?.steps_per_epoch ?? 1, at = run.steps.map(step => step / each), done = run.epochs.map(e => e.epoch);
+    const each = run.started?.steps_per_epoch ?? 1, at = run.steps.map(step => step / each), before = run.steps.map(step => (step - 1) / each), done = run.epochs.map(e => e.epoch);
     return {
       batches: thin(at, run.losses, range),
       train: thin(at, run.smooth, range),
       valid: { x: done, y: run.epochs.map(e => e.valid_loss) },
-      rate: thin(at, run.lrs, range),
-      plan: { x: plan.map((_, i) => epochs * i / Math.max(1, plan.length - 1)), y: plan },
+      rate: thin(before, run.lrs, range),
+      plan: { x: plan.map((_, i) => epochs * i / plan.length), y: plan },
       accuracy: { x: done, y: run.epochs.map(e => metric(e)[1]) },
     };
   }
@@ -156,8 +156,8 @@ Explorer.charts = (() => {
   }
 
   // A chart in `box` (a plain element): draw({run, id, epochs, plan, note, base, url}), at most five times a second,
-  // and on a slow machine so rarely that a quarter of the time goes into drawing.
-  function create(box, onZoom) {
+  // and on a slow machine so rarely that a quarter of the time goes into drawing. onPlot(whether) hears when Plotly's chart stands.
+  function create(box, onZoom, onPlot) {
     const canvas = el('div', 'canvas', null, box), SLOW = 200;
     let Plotly = null, wanted = null, timer = 0, next = 0, drawn = false, asked = false;
 
@@ -190,8 +190,10 @@ Explorer.charts = (() => {
       layout.dragmode = matchMedia('(pointer: coarse)').matches ? false : 'zoom';
       if (!drawn) canvas.replaceChildren();
       Plotly.react(canvas, data, layout, CONFIG);
-      if (!drawn) canvas.on('plotly_relayout', () => { onZoom(zoomed()); draw(wanted); });
+      if (drawn) return;
       drawn = true;
+      canvas.on('plotly_relayout', () => { onZoom(zoomed()); draw(wanted); });
+      onPlot(true);
     }
 
     function zoomed() {
@@ -206,6 +208,7 @@ Explorer.charts = (() => {
       Plotly.purge(canvas);
       drawn = false;
       onZoom(false);
+      onPlot(false);
     }
 
     function reset() {
@@ -226,7 +229,7 @@ Explorer.charts = (() => {
     Explorer.fit(canvas, () => draw(wanted));
     // The page's theme is a class of the body: colours are read again.
     new MutationObserver(() => draw(wanted)).observe(document.body, { attributes: true, attributeFilter: ['class'] });
-    return { draw, reset, save, get plotted() { return drawn; } };
+    return { draw, reset, save };
   }
 
   return { create, figure, thin };

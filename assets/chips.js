@@ -4,7 +4,7 @@
 Explorer.chips = (element, props, trigger, watch) => {
   const { el, icon } = Explorer;
   const box = element.querySelector('.chips'), help = element.querySelector('.help');
-  const MOST = 8, WIDEST = 65536, MOST_OUTPUTS = 100000;
+  const MOST = 8, NARROWEST = 16, WIDEST = 65536, MOST_OUTPUTS = 100000;
   const chips = [];
   let editing = null;
 
@@ -16,7 +16,7 @@ Explorer.chips = (element, props, trigger, watch) => {
   box.append(out.box);
   add.addEventListener('click', () => {
     const { widths } = props.value, last = widths.at(-1);
-    set({ widths: [...widths, Number.isInteger(last) && last > 1 ? Math.ceil(last / 2) : 256] });
+    set({ widths: [...widths, Number.isInteger(last) && last > 0 ? Math.max(NARROWEST, Math.ceil(last / 2)) : 256] });
     (add.hidden ? chips.at(-1).word : add).focus();
   });
 

@@ -107,6 +107,7 @@ Explorer.plural = raw => {
   const name = Explorer.readable(raw);
   if (!name || /(?<!s)s$|[^\p{L}]$/u.test(name)) return name;
   if (/(ss|x|z|ch|sh)$/.test(name)) return name + 'es';
+  if (/(lea|loa|thie|wol|cal|hal|el|shea|kni|wi|li)fe?$/i.test(name)) return name.replace(/fe?$/i, 'ves');
   return /[^aeiou]y$/.test(name) ? name.slice(0, -1) + 'ies' : name + 's';
 };
 

@@ -39,6 +39,24 @@
     if (event.target.matches?.('#app [role=combobox]:not([readonly])') || event.target.matches?.('#app .secondary-wrap input:not([readonly])')) requestAnimationFrame(() => event.target.select());
   }
 
+  const isMenu = e => Boolean(e.matches?.('#app input[role=combobox]'));
+
+  // A dropdown opens at any key but Escape, also at the Tab that leaves it: such keys are not told to it.
+  function tabOnMenu(event) {
+    if (isMenu(event.target) && ['Tab', 'Shift', 'Control', 'Alt', 'Meta'].includes(event.key)) event.stopImmediatePropagation();
+  }
+
+  // A dropdown opens when it is focused, so a click on one that has the focus and was closed by Escape must say so again.
+  let closed = null;
+  function pressOnMenu(event) {
+    const input = event.target.closest?.('#app .container > .wrap')?.querySelector('input[role=combobox]');
+    closed = input && input === document.activeElement && input.getAttribute('aria-expanded') === 'false' ? input : null;
+  }
+  function clickOnMenu() {
+    if (closed && closed === document.activeElement && closed.getAttribute('aria-expanded') === 'false') closed.dispatchEvent(new FocusEvent('focus'));
+    closed = null;
+  }
+
   // Enter flips a checkbox without telling the server; a click tells it.
   function enterOnCheckbox(event) {
     if (event.key !== 'Enter' || !event.target.matches?.('#app input[type=checkbox]')) return;
@@ -79,6 +97,9 @@
     fix();
     document.addEventListener('focusin', selectChosen);
     document.addEventListener('keydown', enterOnCheckbox, true);
+    document.addEventListener('keydown', tabOnMenu, true);
+    document.addEventListener('pointerdown', pressOnMenu, true);
+    document.addEventListener('click', clickOnMenu);
     document.addEventListener('keydown', arrowsOnTabs);
     for (const type of ['keypress', 'input']) document.addEventListener(type, everyEdit, type === 'keypress');
   }

@@ -554,8 +554,8 @@
       hide();
       const { of, k } = picture, beyond = k < of.cuts.length - 1 ? drawBeyond(picture.svg, L, of) : null;     // the picture may be older than the data
       if (beyond) picture.svg.append(picture.cut);
-      drag = { xs: of.cuts.map((_, i) => (i <= k ? places[i] : beyond.xs[i - k - 1])), from: k, cuts: of.cuts, beyond,
-        grab: e.clientX - track.getBoundingClientRect().left - gripX };
+      drag = { xs: of.cuts.map((_, i) => (i <= k ? places[i] : beyond.xs[i - k - 1])), from: k, origin: asked ?? v.cut, cuts: of.cuts, beyond,
+        pointer: e.pointerId, grab: e.clientX - track.getBoundingClientRect().left - gripX };
       root.classList.add('dragging');
       root.classList.toggle('reaching', !!beyond);
     });
@@ -575,6 +575,19 @@
       drag = null;
       if (asked == null || asked === v.cut) settle();              // else the answer, or its absence, settles it
     };
+    // Escape while one drags: the cut goes back to where it was.
+    function cancel(e) {
+      if (e.key !== 'Escape' || !drag) return;
+      const { origin, pointer } = drag, asking = asked != null;
+      preview(origin);
+      cutAt(origin);
+      drag = null;
+      grip.releasePointerCapture(pointer);
+      if (!asking && asked == null) settle();                      // else the answer, or its absence, settles it
+      e.preventDefault();
+      e.stopImmediatePropagation();
+    }
+    document.addEventListener('keydown', cancel, true);
     grip.addEventListener('pointerup', release);
     grip.addEventListener('pointercancel', release);
     grip.addEventListener('lostpointercapture', release);

@@ -13,13 +13,13 @@ Explorer.run = (element, props, trigger, watch, server) => {
   picture.setAttribute('role', 'img');
   const tools = el('div', 'tools', null, root);
   const table = el('div', 'epochs sr', null, root);
-  const chart = Explorer.charts.create(picture, zoomed => { buttons.reset.hidden = !zoomed; });
+  const chart = Explorer.charts.create(picture, zoomed => { buttons.reset.hidden = !zoomed; }, plotted => { buttons.save.hidden = !plotted; });
   const buttons = {
     table: button('Table', () => showTable(table.classList.contains('sr'))),
     save: button('Save as PNG', () => chart.save()),
     reset: button('Reset zoom', () => chart.reset()),
   };
-  buttons.reset.hidden = true;
+  buttons.reset.hidden = buttons.save.hidden = true;
   buttons.table.setAttribute('aria-pressed', 'false');
   const guesses = Explorer.guesses(el('section', 'guesses', null, root));
   const confusion = Explorer.confusion(el('details', 'confusion', null, root));
@@ -97,7 +97,12 @@ Explorer.run = (element, props, trigger, watch, server) => {
 
   const nth = n => n + (['th', 'st', 'nd', 'rd'][n % 100 > 10 && n % 100 < 14 ? 0 : n % 10] ?? 'th');
   const fixed = n => (n == null ? '?' : n.toFixed(2));
-  const epochsOf = () => run.started?.epochs ?? props.value?.epochs ?? 5;
+  // Of the run; of one that has not begun what was asked for, of none what the panel says.
+  const epochsOf = () => run.started?.epochs ?? ((id && props.value?.epochs) || inPanel());
+  function inPanel() {
+    const typed = Number(document.querySelector('#epochs :is(input, textarea)')?.value);
+    return Number.isInteger(typed) && typed > 0 && typed <= 10000 ? typed : 5;
+  }
   const s = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`;
 
   function phase() {
@@ -196,7 +201,6 @@ Explorer.run = (element, props, trigger, watch, server) => {
       note: now === 'empty' || now === 'queued' ? 'curves appear here' : '',
     });
     tools.hidden = !run.steps.length;
-    buttons.save.hidden = !chart.plotted;
     picture.setAttribute('aria-label', !run.steps.length ? 'Loss and accuracy: no run yet.' : last
       ? `Loss and accuracy over ${s(epochsOf(), 'epoch')}. After epoch ${last.epoch}: training loss ${fixed(last.train_loss)}, `
         + `valid loss ${fixed(last.valid_loss)}, ${runs.metric(last)[0]} ${fixed(runs.metric(last)[1])}.`

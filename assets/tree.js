@@ -7,6 +7,7 @@ Explorer.tree = (element, props, trigger, watch) => {
   const views = new Map();       // qual -> { tr, … } of every row that was ever shown
   const folds = new Map();       // qual -> true when a person unfolded it, false when folded
   let rows = [], byQual = new Map(), total = 1, failure = null;
+  let still = new Set();         // groups in which something is frozen: what has no parameters there is hatched with it
   let shown = [], current = null, selected = Explorer.picked, query = '', own = false;
 
   heading();
@@ -61,12 +62,13 @@ Explorer.tree = (element, props, trigger, watch) => {
   function draw() {
     const focused = body.contains(document.activeElement);
     shown = choose();
-    if (!shown.some(row => row.qual === current)) current = (nearest(current) || shown[0])?.qual;
+    if (shown.length && !shown.some(row => row.qual === current)) current = (nearest(current) || shown[0]).qual;
     const lines = [];
     for (const row of shown) {
       lines.push(paint(row));
       if (row.flags & FAILED) lines.push(sentence());
     }
+    if (!shown.length && query) lines.push(nothing());
     placeRows(body, lines);
     table.classList.toggle('searched', Boolean(query));
     if (focused && !body.contains(document.activeElement)) views.get(current)?.tr.focus({ preventScroll: true });
@@ -85,9 +87,10 @@ Explorer.tree = (element, props, trigger, watch) => {
     const expanded = folding ? String(query ? true : isOpen(row)) : null;
     set('depth', row.depth, depth => { tr.style.setProperty('--d', depth); tr.setAttribute('aria-level', depth + 1); });
     set('expanded', expanded, on => { if (on) tr.setAttribute('aria-expanded', on); else tr.removeAttribute('aria-expanded'); });
-    set('look', `${groupClass(row.group)} ${row.flags} ${query && !matches(row)}`, () => {
+    const hatched = Boolean(row.flags & FROZEN) || (!row.params && still.has(row.group));
+    set('look', `${groupClass(row.group)} ${row.flags} ${hatched} ${query && !matches(row)}`, () => {
       tr.className = groupClass(row.group);
-      tr.classList.toggle('frozen', Boolean(row.flags & FROZEN));
+      tr.classList.toggle('frozen', hatched);
       tr.classList.toggle('failed', Boolean(row.flags & FAILED));
       tr.classList.toggle('dim', Boolean(query) && !matches(row));
       view.caret.hidden = !folding;
@@ -136,6 +139,19 @@ Explorer.tree = (element, props, trigger, watch) => {
       views.set('!', view);
     }
     if (view.cell.textContent !== failure.reason) view.cell.textContent = failure.reason;
+    return view.tr;
+  }
+
+  // In place of rows, when no layer fits what was typed.
+  function nothing() {
+    let view = views.get('?');
+    if (!view) {
+      view = { tr: el('tr', 'none') };
+      view.cell = el('td', '', null, view.tr);
+      view.cell.colSpan = 5;
+      views.set('?', view);
+    }
+    view.cell.textContent = `No layer is called “${search.value.trim()}”.`;
     return view.tr;
   }
 
@@ -245,9 +261,10 @@ Explorer.tree = (element, props, trigger, watch) => {
   Explorer.live(props, watch, payload => {
     rows = unpack(payload);
     byQual = new Map(rows.map(row => [row.qual, row]));
+    still = new Set(rows.filter(row => row.flags & FROZEN && row.group !== 'mixed').map(row => row.group));
     total = payload.total || 1;
     failure = payload.failure;
-    for (const qual of views.keys()) if (!byQual.has(qual) && qual !== '!') views.delete(qual);
+    for (const qual of views.keys()) if (!byQual.has(qual) && qual !== '!' && qual !== '?') views.delete(qual);
     if (failure) reveal(byQual.get(failure.qual));
     soon();
   });

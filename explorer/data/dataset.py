@@ -91,7 +91,8 @@ class Split:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A named set: classes in the order of their numbers, what to learn from, what to check on, what was noticed."""
+    """A set: its name for people, classes in the order of their numbers, what to learn from, what to check on, what
+    was noticed."""
 
     name: str
     classes: tuple[str, ...]

@@ -6,7 +6,6 @@ where torchvision looks for it. So what lies there is never half of a set, and a
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tarfile
@@ -19,15 +18,16 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
-from urllib.request import Request, urlopen
 
 import numpy as np
 from PIL import Image
 from torchvision import datasets
 from torchvision.datasets.utils import extract_archive
 
-from explorer.data.dataset import DataError, DataSet, Split, Tell
+from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split, Tell
 from explorer.data.pictures import check_channels, converted, middle_square, read_picture, to_array
+from explorer.fetch import Spoiled, fetch
+from explorer.home import home
 
 SILENCE = 15.0
 """Seconds without a byte after which a host counts as out of reach."""
@@ -143,27 +143,29 @@ DOWNLOADS = (
 )
 
 
-def downloaded_set(entry: Download, *, size: int, n_in: int = 3, progress: Tell | None = None) -> DataSet:
+def downloaded_set(
+    entry: Download, *, size: int, n_in: int = 3, keep: int = KEEP_BYTES, progress: Tell | None = None
+) -> DataSet:
     """A set of torchvision's, fetched first where it is not there yet; DataError says what failed."""
     check_channels(n_in)
-    root = home()
+    root = data_home()
     if not (root / entry.folder).is_dir():
         fetch_set(entry, root, progress)
     try:
-        (train, classes), (valid, _) = (_split(entry, root, part, size, n_in) for part in entry.parts)
+        (train, classes), (valid, _) = (_split(entry, root, part, size, n_in, keep) for part in entry.parts)
     except ModuleNotFoundError as error:
         package = error.name
         raise DataError(f"{entry.label} needs the package {package}: run pip install {package}.") from error
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         where = root / entry.folder
         raise DataError(f"{entry.label} in “{where}” is damaged: remove that folder to fetch it anew.") from error
-    return DataSet(entry.name, tuple(classes), train, valid)
+    return DataSet(entry.label, tuple(classes), train, valid)
 
 
-def _split(entry: Download, root: Path, part: str, size: int, n_in: int) -> tuple[Split, Sequence[str]]:
+def _split(entry: Download, root: Path, part: str, size: int, n_in: int, keep: int) -> tuple[Split, Sequence[str]]:
     items, labels, classes = entry.open(root, part)
     read = partial(_read_array if isinstance(items, np.ndarray) else read_picture, size=size, n_in=n_in)
-    return Split(items, labels, read, (n_in, size, size)), classes
+    return Split(items, labels, read, (n_in, size, size), keep), classes
 
 
 def _read_array(pixels: np.ndarray, size: int, n_in: int) -> np.ndarray:
@@ -171,10 +173,9 @@ def _read_array(pixels: np.ndarray, size: int, n_in: int) -> np.ndarray:
     return to_array(middle_square(converted(Image.fromarray(pixels), n_in), size))
 
 
-def home() -> Path:
-    """Where fetched sets lie: EXPLORER_HOME/data, or ~/.cache/architecture-explorer/data."""
-    named = os.environ.get("EXPLORER_HOME")
-    return (Path(named).expanduser() if named else Path.home() / ".cache" / "architecture-explorer") / "data"
+def data_home() -> Path:
+    """Where fetched sets lie: the folder data of the app's home."""
+    return home() / "data"
 
 
 def fetch_set(entry: Download, root: Path, progress: Tell | None = None) -> None:
@@ -217,18 +218,15 @@ def _fetch_into(entry: Download, staging: Path, progress: Tell | None) -> None:
 
 def _stream(address: str, md5: str, file: Path, entry: Download, done: int, progress: Tell | None) -> int:
     """One file, checked; returns the bytes of the set that are here now."""
-    digest = hashlib.md5(usedforsecurity=False)
-    request = Request(address, headers={"User-Agent": "architecture-explorer"})
-    with urlopen(request, timeout=SILENCE) as answer, open(file, "wb") as out:
-        while chunk := answer.read(1 << 18):
-            out.write(chunk)
-            digest.update(chunk)
-            done += len(chunk)
-            if progress:
-                progress(f"Fetching {entry.label}", done, max(done, entry.size), "bytes")
-    if digest.hexdigest() != md5:
-        raise OSError(f"{file.name} arrived cut off or changed")
-    return done
+
+    def tell(here: int, _: int) -> None:
+        if progress:
+            progress(f"Fetching {entry.label}", done + here, max(done + here, entry.size), "bytes")
+
+    try:
+        return done + fetch(address, file, digest=f"md5:{md5}", timeout=SILENCE, progress=tell)
+    except Spoiled as error:
+        raise OSError(f"{file.name} arrived cut off or changed") from error
 
 
 def _check_room(entry: Download, root: Path) -> None:

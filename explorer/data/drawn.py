@@ -23,11 +23,13 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from explorer.data.dataset import DataError, DataSet, Split
+from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split
 from explorer.data.pictures import check_channels, to_array
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
+
+LABEL = "Drawn shapes"
 
 SIZES = {"small": (400, 100), "medium": (1_600, 400), "large": (6_000, 1_500)}
 """Pictures to learn from and to check on. A smaller set is the beginning of a larger one."""
@@ -443,12 +445,20 @@ PATTERNS: dict[str, Callable[[ImageDraw.ImageDraw, int, int], None]] = {
 # ---- the set
 
 
-def drawn_set(*, size: int, n_in: int = 3, data_size: str = "small", difficulty: float = 0.3, seed: int = 0) -> DataSet:
+def drawn_set(
+    *,
+    size: int,
+    n_in: int = 3,
+    data_size: str = "small",
+    difficulty: float = 0.3,
+    seed: int = 0,
+    keep: int = KEEP_BYTES,
+) -> DataSet:
     """The built-in set; every class is as frequent as every other. Nothing is drawn before it is asked for."""
 
     def split(part: str, n: int) -> Split:
         items = [(i % len(KINDS), f"{seed}/{part}/{i}") for i in range(n)]
-        return Split(items, [label for label, _ in items], read, (n_in, size, size))
+        return Split(items, [label for label, _ in items], read, (n_in, size, size), keep)
 
     def read(item: tuple[int, str]) -> np.ndarray:
         label, scene_seed = item
@@ -464,4 +474,4 @@ def drawn_set(*, size: int, n_in: int = 3, data_size: str = "small", difficulty:
         raise DataError(f"The difficulty of the drawn set lies between 0 and 1, not {difficulty:g}.")
     n_train, n_valid = SIZES[data_size]
     names = tuple(kind.name for kind in KINDS)
-    return DataSet("shapes", names, split("train", n_train), split("valid", n_valid))
+    return DataSet(LABEL, names, split("train", n_train), split("valid", n_valid))

@@ -11,19 +11,20 @@ import hashlib
 import os
 import re
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
-from explorer.data.dataset import DataError, DataSet, Split, Tell
+from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split, Tell
 from explorer.data.pictures import SUFFIXES, check_channels, fault, read_picture
 
 TRAIN, VALID = ("train", "training"), ("valid", "val", "validation")
 PETS_PATTERN = r"^(.*)_\d+\.\w+$"
 MAX_FILES = 200_000
+MAX_FOLDERS = 10_000
 MAX_FAULTY = 0.1
 
 Labelled = list[tuple[Path, str]]
@@ -31,7 +32,14 @@ Labelled = list[tuple[Path, str]]
 
 
 def folder_set(
-    path: str, *, size: int, n_in: int = 3, valid_pct: float = 0.2, seed: int = 0, progress: Tell | None = None
+    path: str,
+    *,
+    size: int,
+    n_in: int = 3,
+    valid_pct: float = 0.2,
+    seed: int = 0,
+    keep: int = KEEP_BYTES,
+    progress: Tell | None = None,
 ) -> DataSet:
     """A folder with one folder a class, or with such folders in train/ and valid/.
 
@@ -39,7 +47,8 @@ def folder_set(
     names alone, so that neither the order of listing nor the place of the folder changes it.
     """
     check_channels(n_in)
-    root, notes = _descend(open_folder(path))
+    named = open_folder(path)
+    root, notes = _descend(named)
     parts = {folder.name.lower(): folder for folder in _subfolders(root)}
     train_folder = next((parts[name] for name in TRAIN if name in parts), None)
     valid_folder = next((parts[name] for name in VALID if name in parts), None)
@@ -53,7 +62,7 @@ def folder_set(
             notes.append(f"There is no valid folder beside “{root.name}”: {valid_pct:.0%} of it is held back.")
         pictures = _usable(_by_class(root, notes), root, notes, progress)
         train, valid = hold_back(pictures, root, valid_pct, seed)
-    return _assemble(f"folder:{path}", root, train, valid, size, n_in, notes)
+    return _assemble(named.name, root, train, valid, size, n_in, keep, notes)
 
 
 def pattern_set(
@@ -64,12 +73,13 @@ def pattern_set(
     n_in: int = 3,
     valid_pct: float = 0.2,
     seed: int = 0,
+    keep: int = KEEP_BYTES,
     progress: Tell | None = None,
 ) -> DataSet:
     """A folder whose file names hold the class: the first group of the regular expression `pattern`."""
     check_channels(n_in)
     expression = _compiled(pattern)
-    root = open_folder(path)
+    root = named = open_folder(path)
     notes: list[str] = []
     files = _pictures_in(root)
     while not files and len(inner := [f for f in _subfolders(root) if _pictures_in(f)] or _subfolders(root)) == 1:
@@ -86,7 +96,7 @@ def pattern_set(
         odd = next(file.name for file in files if not expression.search(file.name))
         notes.append(f"{len(files) - len(labelled)} files do not fit the pattern and were left out, such as “{odd}”.")
     train, valid = hold_back(_usable(labelled, root, notes, progress), root, valid_pct, seed)
-    return _assemble(f"pattern:{path}", root, train, valid, size, n_in, notes)
+    return _assemble(named.name, root, train, valid, size, n_in, keep, notes)
 
 
 def open_folder(path: str) -> Path:
@@ -114,6 +124,25 @@ def open_folder(path: str) -> Path:
         shown = path[:200]
         raise DataError(f"The folder “{shown}” cannot be opened ({_why(error)}): check its name and rights.") from error
     return folder
+
+
+def last_change(path: str) -> tuple[int, int]:
+    """When something last came, went or was renamed in a folder or below it (ns since 1970), and how many folders
+    it holds.
+
+    Looks at the first MAX_FOLDERS folders, the nearest first, and opens no picture: one that was painted over in
+    its place is not noticed. Raises DataError as `open_folder`.
+    """
+    newest, seen = 0, 0
+    waiting = deque([open_folder(path)])
+    while waiting and seen < MAX_FOLDERS:
+        folder = waiting.popleft()
+        try:
+            newest, seen = max(newest, folder.stat().st_mtime_ns), seen + 1
+            waiting.extend(_subfolders(folder))
+        except (OSError, DataError):  # it went away meanwhile, or may not be read
+            continue
+    return newest, seen
 
 
 def hold_back(pictures: Labelled, root: Path, valid_pct: float, seed: int) -> tuple[Labelled, Labelled]:
@@ -271,7 +300,7 @@ def _known_only(valid: Labelled, train: Labelled, folder: Path, notes: list[str]
 
 
 def _assemble(
-    name: str, root: Path, train: Labelled, valid: Labelled, size: int, n_in: int, notes: Sequence[str]
+    name: str, root: Path, train: Labelled, valid: Labelled, size: int, n_in: int, keep: int, notes: Sequence[str]
 ) -> DataSet:
     count = Counter(label for _, label in train)
     if len(count) < 2:
@@ -281,9 +310,10 @@ def _assemble(
 
     def split(pictures: Labelled) -> Split:
         read = partial(read_picture, size=size, n_in=n_in)
-        return Split([file for file, _ in pictures], [number[label] for _, label in pictures], read, (n_in, size, size))
+        labels = [number[label] for _, label in pictures]
+        return Split([file for file, _ in pictures], labels, read, (n_in, size, size), keep)
 
-    return DataSet(name, classes, split(train), split(valid), tuple(notes))
+    return DataSet(name or str(root), classes, split(train), split(valid), tuple(notes))
 
 
 # ---- words

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Hashable
 from dataclasses import dataclass
 
-from explorer.data.dataset import DataError, DataSet, Tell
-from explorer.data.downloads import DOWNLOADS, downloaded_set, home
-from explorer.data.drawn import KINDS, drawn_set
-from explorer.data.folders import PETS_PATTERN, folder_set, pattern_set
+from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Tell
+from explorer.data.downloads import DOWNLOADS, data_home, downloaded_set
+from explorer.data.drawn import KINDS, LABEL, drawn_set
+from explorer.data.folders import PETS_PATTERN, folder_set, last_change, pattern_set
 
-__all__ = ["Choice", "DataError", "list_data", "load"]
+__all__ = ["Choice", "DataError", "fingerprint", "is_here", "list_data", "load"]
 
 MAX_SIZE = 2048
 
@@ -33,7 +34,7 @@ class Choice:
 OWN = (
     Choice(
         name="shapes",
-        label="Drawn shapes",
+        label=LABEL,
         classes=len(KINDS),
         download="",
         help="Ten classes that need shape and texture, drawn when they are needed.",
@@ -63,7 +64,21 @@ def list_data() -> tuple[Choice, ...]:
 def is_here(name: str) -> bool:
     """Whether a set can be loaded without fetching anything."""
     entry = next((entry for entry in DOWNLOADS if entry.name == name), None)
-    return entry is None or (home() / entry.folder).is_dir()
+    return entry is None or (data_home() / entry.folder).is_dir()
+
+
+def fingerprint(name: str) -> Hashable:
+    """What changes when pictures come to a person's own folder or go: part of a key under which a loaded set is kept.
+
+    None for all other sets, and for a folder that cannot be opened; `load` says why. See `folders.last_change`.
+    """
+    kind, _, place = name.partition(":")
+    if kind not in ("folder", "pattern"):
+        return None
+    try:
+        return last_change(place.partition("|")[0] if kind == "pattern" else place)
+    except DataError:
+        return None
 
 
 def load(
@@ -75,12 +90,14 @@ def load(
     difficulty: float = 0.3,
     valid_pct: float = 0.2,
     seed: int = 0,
+    keep: int = KEEP_BYTES,
     progress: Tell | None = None,
 ) -> DataSet:
     """The set of that name, with square pictures of `size` pixels in `n_in` channels (3 colour, 1 grey).
 
     name       "shapes", "folder:PATH", "pattern:PATH" or "pattern:PATH|REGEX", or a name of torchvision's sets
     data_size, difficulty   of the drawn set        valid_pct   of folders that bring no split of their own
+    keep       bytes of decoded pictures that each of the two splits holds in memory
     progress   told (what, done, total, unit), the fields of `train.events.Progress`; what it raises ends the loading
 
     Pictures are decoded when they are asked for. Raises DataError, one sentence for the person.
@@ -89,8 +106,8 @@ def load(
         raise DataError(f"Pictures can be 1 to {MAX_SIZE} pixels wide, not {size}: change the image size.")
     kind, _, place = name.partition(":")
     if name == "shapes":
-        return drawn_set(size=size, n_in=n_in, data_size=data_size, difficulty=difficulty, seed=seed)
-    common = {"size": size, "n_in": n_in, "progress": progress}
+        return drawn_set(size=size, n_in=n_in, data_size=data_size, difficulty=difficulty, seed=seed, keep=keep)
+    common = {"size": size, "n_in": n_in, "keep": keep, "progress": progress}
     if kind == "folder":
         return folder_set(place, valid_pct=valid_pct, seed=seed, **common)
     if kind == "pattern":

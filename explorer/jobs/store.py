@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.home import home
 from explorer.train.events import ENDINGS, EpochDone, Event, Failed, Finished, Started, Stopped, to_dict
 
 FILE = "runs.sqlite"
@@ -90,27 +89,6 @@ class Look:
     n: int
 
 
-def default_home() -> Path:
-    """The folder of everything the app keeps.
-
-    EXPLORER_HOME; on a Space its lasting disk /data where there is one; else ~/.cache/architecture-explorer.
-    Where that cannot be written, a folder that lasts as long as the machine's temporary files.
-    """
-    if named := os.environ.get("EXPLORER_HOME"):
-        return Path(named).expanduser()
-    lasting, own = Path("/data/architecture-explorer"), Path.home() / ".cache" / "architecture-explorer"
-    for folder in (lasting, own) if os.environ.get("SPACE_ID") else (own,):
-        if writable(folder):
-            return folder
-    return Path(tempfile.gettempdir()) / f"architecture-explorer-{os.getuid()}"
-
-
-def writable(folder: Path) -> bool:
-    """Can files be made in this folder (or can it be made, with what stands above it)?"""
-    there = next((place for place in (folder, *folder.parents) if place.exists()), None)
-    return there is not None and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
-
-
 def hash_token(token: str) -> str:
     """What the store keeps of a token: enough to know it again, not enough to use it."""
     return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
@@ -134,9 +112,9 @@ class Store:
             ) from error
 
     @classmethod
-    def at_home(cls, home: Path | None = None) -> Store:
-        """The store of a home folder, by default `default_home()`."""
-        return cls((home or default_home()) / FILE)
+    def at_home(cls, place: Path | None = None) -> Store:
+        """The store in a folder, by default `home()`."""
+        return cls((place or home()) / FILE)
 
     def folder(self, run_id: str) -> Path:
         """Where a run keeps its weights and its log."""

@@ -1,12 +1,17 @@
-"""Where a model goes wrong: the first layer that gives what is not finite, or that cannot run at all."""
+"""Where a model goes wrong: the first layer that gives what is not finite, or that cannot run at all; a loss that
+grew."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+FAR_ABOVE = 4.0
+"""How many times the loss of guessing a loss must be to count as one that has grown."""
 
 
 def first_not_finite(model: nn.Module, x: Tensor) -> str:
@@ -48,6 +53,15 @@ def check_runs(model: nn.Module, x: Tensor, n_out: int) -> None:
         raise ValueError(
             f"The head gives {tuple(out.shape[1:])} for an image instead of {n_out} numbers: switch its pooling on."
         )
+
+
+def growth_sentence(valid_loss: float, classes: int) -> str:
+    """What to say of a last valid loss that is far above that of guessing among `classes`; "" where it is not."""
+    guessing = math.log(max(classes, 2))
+    if valid_loss <= FAR_ABOVE * guessing:
+        return ""
+    loss = f"{valid_loss:,.0f}" if valid_loss >= 100 else f"{valid_loss:.2f}"
+    return f"The loss has grown to {loss}, far above guessing ({guessing:.2f}): a lower rate would learn."
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """What a training run tells, one frozen dataclass an event; no torch.
 
-The order is (Progress | Note)* Started ValidSample (Step* EpochDone Predictions)* Finished. A run may break off
-anywhere: then exactly one Stopped or Failed takes the place of all that would follow.
+The order is (Progress | Note)* Started ValidSample (Step* EpochDone Predictions)* Note* Finished; the last notes say
+what came of the run. A run may break off anywhere: then exactly one Stopped or Failed takes the place of all that
+would follow.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Note:
-    """Something the person should know that does not stop the run: which weights are really in use, say."""
+    """Something the person should know that does not stop the run: which weights are really in use, say.
+
+    kind  "info", "offline" (weights that could not be fetched), "warn"
+    """
 
     text: str
     kind: str = "info"

@@ -18,17 +18,18 @@ from explorer.data.dataset import DataSet, Split
 from explorer.data.registry import load
 from explorer.models.bodies import get_arch
 from explorer.models.build import Built, build_model
-from explorer.models.groups import freeze
+from explorer.models.groups import EARLY, HEAD, LATE, freeze
 from explorer.spec import ClassifierSpec, TrainSpec
 from explorer.train.aside import Halted, aside
 from explorer.train.checkpoint import save_description, save_weights
 from explorer.train.device import describe_device, pick_device
-from explorer.train.diagnose import check_runs
+from explorer.train.diagnose import check_runs, growth_sentence
 from explorer.train.events import EpochDone, Event, Failed, Finished, Note, Started, Stopped, ValidSample
 from explorer.train.loop import Loaders, train_loop
 from explorer.train.schedule import Phase, phases
 
 BATCH_NORM = nn.modules.batchnorm._BatchNorm
+GROUP_WORDS = {EARLY: "early body", LATE: "late body", HEAD: "head"}
 SAMPLE = 24
 SAMPLE_SIDE = 96
 
@@ -102,6 +103,7 @@ def _run(
     )
     yield valid_sample(dataset.valid, loaders.sample)
 
+    valid_loss = 0.0
     torch.manual_seed(train_spec.seed)
     for event in train_loop(
         model,
@@ -116,6 +118,10 @@ def _run(
         yield event
         if isinstance(event, Stopped):
             return
+        if isinstance(event, EpochDone):
+            valid_loss = event.valid_loss
+    if grown := growth_sentence(valid_loss, len(dataset.classes)):
+        yield Note(grown, "warn")
     yield Finished(time.perf_counter() - start)
 
 
@@ -239,20 +245,23 @@ def _notes(
     if len(dataset.train) < train_spec.batch_size:
         yield Note(f"The train set has {len(dataset.train)} images, fewer than a batch: each epoch is one step.")
     if plan[0].frozen:
-        yield Note(_frozen_sentence(built, learning[: plan[0].frozen]))
+        yield Note(_frozen_sentence(built, plan, learning[: plan[0].frozen]))
     elif len(built.groups) == 1 and (train_spec.frozen is True or train_spec.schedule == "fine_tune"):
         yield Note("Nothing was frozen: the model has one group.")
 
 
-def _frozen_sentence(built: Built, frozen: Sequence[tuple[str, int, int]]) -> str:
-    """What rests and what does not: "Frozen: body-early, 673,472 of 683,072 parameters (norm layers …)"."""
+def _frozen_sentence(built: Built, plan: Sequence[Phase], frozen: Sequence[tuple[str, int, int]]) -> str:
+    """What rests, for how long, and what does not: "Frozen: early body, 673,472 of 683,072 parameters; norm …"."""
     awake, total = sum(learning for _, learning, _ in frozen), sum(count for _, _, count in frozen)
     names = {name for group in built.groups[: len(frozen)] for name in group.params}
     norms = [path for path, module in built.model.named_modules() if isinstance(module, BATCH_NORM)]
     learns = f"; norm layers keep learning: {awake:,}" if awake else ""
     moves = "; running statistics of batch norm move" if any(f"{path}.weight" in names for path in norms) else ""
-    groups = " and ".join(name for name, _, _ in frozen)
-    return f"Frozen: {groups}, {total - awake:,} of {total:,} parameters{learns}{moves}."
+    groups = " and ".join(GROUP_WORDS.get(name, name) for name, _, _ in frozen)
+    thaws = len(plan) > 1 and not plan[1].frozen
+    first = f" in the first {f'{plan[0].epochs} epochs' if plan[0].epochs > 1 else 'epoch'}" if thaws else ""
+    then = "; then everything learns" if thaws else ""
+    return f"Frozen{first}: {groups}, {total - awake:,} of {total:,} parameters{learns}{moves}{then}."
 
 
 def _reason(error: Exception) -> str:

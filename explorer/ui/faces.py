@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from explorer.models.bodies import create_body, get_arch
+from explorer.data.batches import data_uri, normalise
+from explorer.data.pictures import read_picture
+from explorer.models.bodies import create_body
 from explorer.spec import BodySpec, ClassifierSpec
 from explorer.trace import activations
 from explorer.trace.tracer import trace
+from explorer.train.learner import statistics
 from explorer.ui.services import Services
 from explorer.ui.widget import ASSETS
 from explorer.views.previews import face_png
@@ -73,7 +72,7 @@ def _body_spec(asked: object, services: Services) -> BodySpec:
 @lru_cache(maxsize=1)
 def photo() -> str:
     """The sample picture as a data URI, small enough for the page."""
-    return _as_uri(Image.open(PHOTO).convert("RGB").resize((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.LANCZOS))
+    return data_uri(torch.from_numpy(read_picture(PHOTO, PHOTO_SIDE)), PHOTO_SIDE)
 
 
 @lru_cache(maxsize=32)
@@ -95,15 +94,9 @@ def _body(arch: str, weights: str | None, cut: int | str | None, n_in: int) -> n
 
 
 def _picture(body: BodySpec) -> Tensor:
-    """The sample picture as the body gets it: (1, n_in, size, size), normalised; channels repeat beyond three."""
-    image = Image.open(PHOTO).convert("RGB").resize((body.size, body.size), Image.Resampling.BICUBIC)
-    pixels = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 255
-    arch = get_arch(body.arch)
-    x = (pixels - torch.tensor(arch.mean)[:, None, None]) / torch.tensor(arch.std)[:, None, None]
-    return x.repeat(-(-body.n_in // 3), 1, 1)[: body.n_in][None]
-
-
-def _as_uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + b64encode(buffer.getvalue()).decode()
+    """The sample picture as training would give it to the body: (1, n_in, size, size); more than a picture's three
+    channels, or two, repeat them."""
+    pixels = torch.from_numpy(read_picture(PHOTO, body.size, 1 if body.n_in == 1 else 3))
+    x = pixels.repeat(-(-body.n_in // len(pixels)), 1, 1)[None, : body.n_in].float() / 255
+    mean, std = statistics(ClassifierSpec(body=body), body.weights or "random") or (None, None)
+    return normalise(x, mean, std)

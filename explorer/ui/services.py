@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from gradio.utils import get_upload_folder
 
 from explorer.data.dataset import DataSet
-from explorer.data.registry import load
+from explorer.data.registry import fingerprint, load
 from explorer.jobs.queue import Queue
 from explorer.jobs.store import Store
 from explorer.models.weights import fetch
@@ -22,6 +22,7 @@ from explorer.train.device import describe_device, pick_device
 from explorer.ui.read import upload_folder_only
 from explorer.ui.weights_desk import WeightsDesk
 
+KEPT_BYTES = 64 * 2**20  # of decoded pictures in a split, for contact sheets
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
@@ -56,6 +57,19 @@ def open_services() -> Services:
         is_allowed_file=upload_folder_only(folders),
         device=describe_device(where),
         device_kind=torch.device(where).type,
-        load_data=lru_cache(maxsize=4)(load),
+        load_data=remembering_loader(),
         is_public="SPACE_ID" in os.environ,
     )
+
+
+def remembering_loader() -> Callable[..., DataSet]:
+    """`data.registry.load` that remembers the last few sets, until their folders change, with little kept decoded."""
+
+    @lru_cache(maxsize=4)
+    def kept(mark: Hashable, name: str, **options) -> DataSet:
+        return load(name, keep=KEPT_BYTES, **options)
+
+    def load_data(name: str, **options) -> DataSet:
+        return kept(fingerprint(name), name, **options)
+
+    return load_data

@@ -29,7 +29,7 @@ def payload(reading: Reading, services: Services, seed: int = 0) -> dict[str, ob
     except DataError as error:
         return {"title": "", "items": [], "classes": [], "notes": [str(error)]}
     return {
-        "title": f"A batch of {dataset.name}, {'augmented' if train.augment != 'none' else 'as it is'}",
+        "title": f"{dataset.name}: a batch, {'augmented' if train.augment != 'none' else 'as it is'}",
         "items": [list(item) for item in items],
         "classes": _counts(dataset),
         "notes": list(dataset.notes),

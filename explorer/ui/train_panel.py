@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import gradio as gr
 
 from explorer.data.registry import list_data
+from explorer.jobs.record import spec_from_dict
+from explorer.jobs.store import RunRecord
 from explorer.ui.controls import count, dropdown, segments, slider, switch, text
 from explorer.ui.read import AUGMENTATIONS, SCHEDULES, SIZES
 from explorer.ui.services import PLOTLY_JS, Services
@@ -88,10 +90,25 @@ def idle_run(services: Services) -> dict[str, object]:
 
 
 def poll_function(services: Services) -> Callable[[object], dict]:
-    """The server function by which a page follows a run: [run, since] -> what is new (`jobs.queue.Queue.poll`)."""
+    """The server function by which a page follows a run: [run, since] -> what is new (`jobs.queue.Queue.poll`).
+
+    The first answer also holds `title`, which model the run trains on what.
+    """
 
     def poll(asked: object) -> dict:
         run, since = asked if isinstance(asked, list) and len(asked) == 2 else (None, 0)
-        return services.queue.poll(run, since)
+        answer = services.queue.poll(run, since)
+        if answer["state"] != "gone" and answer["since"] == 0:
+            answer["title"] = run_title(services.queue.store.run(run))
+        return answer
 
     return poll
+
+
+def run_title(record: RunRecord) -> str:
+    """ "resnet34 to layer3 at 224 px, concat, 512 → 10" of a recorded run."""
+    spec = spec_from_dict(record.family, record.spec)
+    body, head = spec.body, spec.head
+    place = "" if body.cut is None else f" to {body.cut}"
+    widths = " → ".join(map(str, (*head.widths, spec.n_out)))
+    return f"{body.arch}{place} at {body.size} px, {head.pool or 'no pooling'}, {widths}"

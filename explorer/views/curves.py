@@ -39,20 +39,21 @@ def figure(history: History, *, theme: str = "light", plan: tuple[float, ...] = 
     """The figure of a run as it stands: {"data", "layout"}.
 
     theme  "light" or "dark"
-    plan   the rates that were planned, evenly spaced from the first step to the last; drawn dotted
+    plan   the rates that were planned, from the start of the run at even distances; drawn dotted
     """
     made = base()
     labels = made.pop("labels")
     per_epoch = history.started.steps_per_epoch if history.started else 1
     epochs = history.started.epochs if history.started else 1
-    at = [step / per_epoch for step in history.steps]
+    at = [step / per_epoch for step in history.steps]  # a loss is known at the end of its step
+    before = [(step - 1) / per_epoch for step in history.steps]  # a rate holds from its beginning
     done = [epoch.epoch for epoch in history.epochs]
     points = {
         "batches": thin(at, history.losses),
         "train": thin(at, history.smooth),
         "valid": (done, [epoch.valid_loss for epoch in history.epochs]),
-        "rate": thin(at, history.lrs),
-        "plan": ([epochs * i / max(1, len(plan) - 1) for i in range(len(plan))], list(plan)),
+        "rate": thin(before, history.lrs),
+        "plan": ([epochs * i / len(plan) for i in range(len(plan))], list(plan)),
         "accuracy": (done, [metric(epoch)[1] for epoch in history.epochs]),
     }
     for trace in made["data"]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
 
 import numpy as np
 from PIL import Image
+
+# Words whose f becomes a v where there are more than one of them.
+IN_VES = re.compile("(lea|loa|thie|wol|cal|hal|el|shea|kni|wi|li)fe?$", re.IGNORECASE)
 
 
 def png(array: np.ndarray) -> str:
@@ -59,12 +63,14 @@ def readable(name: str) -> str:
 
 
 def plural(name: str) -> str:
-    """More than one of a class, as English mostly has it: "star" -> "stars", "pansy" -> "pansies", "bees" stays."""
+    """More than one of a class, as English mostly has it: "star" -> "stars", "pansy" -> "pansies", "leaf" -> "leaves", "bees" stays."""
     name = readable(name)
     if not name or not name[-1].isalpha() or (name.endswith("s") and not name.endswith("ss")):
         return name
     if name.endswith(("ss", "x", "z", "ch", "sh")):
         return name + "es"
+    if IN_VES.search(name):
+        return IN_VES.sub(r"\1ves", name)
     if name.endswith("y") and name[-2:-1] not in ("a", "e", "o", "u", ""):
         return name[:-1] + "ies"
     return name + "s"

@@ -27,7 +27,7 @@ from explorer.views import curves, previews
 pytestmark = pytest.mark.browser
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 SCRIPTS = ("kit.js", "history.js", "charts.js", "confusion.js")
-CLASSES = ("striped star", "dotted_ring", "owl", "hatched cross", "pansy", "bees", "n0212")
+CLASSES = ("striped star", "dotted_ring", "oak leaf", "hatched cross", "pansy", "bees", "n0212")
 CONFUSION = tuple(tuple((3 * i + 5 * j) % 7 + 9 * (i == j) for j in range(len(CLASSES))) for i in range(len(CLASSES)))
 
 

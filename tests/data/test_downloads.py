@@ -262,7 +262,7 @@ def test_a_missing_package_is_named(tmp_path, home, monkeypatch):
 
 def test_without_a_place_of_ones_own_sets_lie_in_the_cache(monkeypatch):
     monkeypatch.delenv("EXPLORER_HOME")
-    assert downloads.home() == Path.home() / ".cache" / "architecture-explorer" / "data"
+    assert downloads.data_home() == Path.home() / ".cache" / "architecture-explorer" / "data"
 
 
 def test_a_set_is_here_once_it_was_fetched(tiny):

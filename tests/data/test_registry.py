@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from explorer.data.downloads import DOWNLOADS
-from explorer.data.registry import DataError, list_data, load
+from explorer.data.registry import DataError, fingerprint, list_data, load
 from explorer.spec import DATA_SIZES, TrainSpec
 
 
@@ -54,3 +56,55 @@ def test_an_endless_name_gives_a_short_sentence():
 def test_an_absurd_size_is_refused(size):
     with pytest.raises(DataError, match="1 to 2048 pixels"):
         load("shapes", size=size)
+
+
+def test_a_set_bears_a_name_for_people(class_folders, picture):
+    for i in range(2):
+        for breed in "ab":
+            picture(class_folders.parent / "breeds" / f"{breed}_{i}.png")
+    assert load("shapes", size=8).name == "Drawn shapes" == list_data()[0].label
+    assert load(f"folder:{class_folders.parent}/colours/", size=8).name == "colours"
+    assert load(f"pattern:{class_folders.parent / 'breeds'}", size=8).name == "breeds"
+
+
+@pytest.mark.parametrize("keep", [0, 3 * 8 * 8 * 5, 1 << 30])
+def test_decoded_pictures_are_kept_up_to_a_limit(class_folders, keep):
+    for name in ("shapes", f"folder:{class_folders}", f"pattern:{class_folders / 'blue'}|^(.)"):
+        for split in (data := load(name, size=8, keep=keep)).train, data.valid:
+            assert len(split._pictures) == min(len(split), keep // (3 * 8 * 8))
+            assert split.images([0, 0]).shape == (2, 3, 8, 8)
+
+
+def a_minute_ago(root) -> None:
+    """As if nothing in these folders had changed for a while, so that the clock's grain plays no part."""
+    for folder, _, _ in os.walk(root):
+        then = os.stat(folder).st_mtime - 60
+        os.utime(folder, (then, then))
+
+
+def test_a_folder_that_changes_has_another_fingerprint(class_folders, picture):
+    seen = []
+    changes = (
+        lambda: None,
+        lambda: picture(class_folders / "red" / "new.png"),
+        lambda: (class_folders / "red" / "new.png").unlink(),
+        lambda: picture(class_folders / "green" / "deep" / "0.png"),
+        lambda: (class_folders / "green" / "deep" / "0.png").unlink(),
+        lambda: (class_folders / "green").rename(class_folders / "lime"),
+    )
+    for change in changes:
+        a_minute_ago(class_folders)
+        change()
+        prints = {kind: fingerprint(f"{kind}:{class_folders}") for kind in ("folder", "pattern")}
+        assert prints["folder"] == prints["pattern"] == fingerprint(f"pattern:{class_folders}|^(.*)_")
+        assert fingerprint(f"folder:{class_folders}") == prints["folder"], "looking changes nothing"
+        hash(prints["folder"])
+        seen.append(prints["folder"])
+    assert len(set(seen)) == len(seen)
+
+
+def test_what_is_no_folder_here_has_the_same_fingerprint_always(class_folders, monkeypatch):
+    names = ("shapes", "pets", "nothing", "folder:", "folder:/no/such/folder", "pattern:\0", "folder:~nobody-at-all/x")
+    assert {fingerprint(name) for name in names} == {None}
+    monkeypatch.setenv("SPACE_ID", "somebody/explorer")
+    assert fingerprint(f"folder:{class_folders}") is None, "on a public host nothing is even looked at"

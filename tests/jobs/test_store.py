@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from explorer.jobs import store as store_module
-from explorer.jobs.store import App, Store, StoreError, default_home
+from explorer.jobs.store import App, Store, StoreError
 from explorer.train.events import EpochDone, Failed, Finished, Note, Started, Step, Stopped, from_dict
 
 APP = App("q", 1, "mark")
@@ -212,25 +212,3 @@ def test_many_may_open_a_new_file_at_once(tmp_path):
 def test_the_file_is_written_ahead(store):
     with sqlite3.connect(store.path) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-
-
-def test_home_is_named_by_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("EXPLORER_HOME", str(tmp_path / "named"))
-    assert default_home() == tmp_path / "named"
-    assert Store.at_home().path == tmp_path / "named" / "runs.sqlite"
-
-
-def test_home_is_a_cache_folder_that_can_be_written(monkeypatch, tmp_path):
-    monkeypatch.delenv("EXPLORER_HOME", raising=False)
-    monkeypatch.delenv("SPACE_ID", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_home() == tmp_path / ".cache" / "architecture-explorer"
-    (tmp_path / ".cache").write_text("a file stands in the way")
-    assert default_home().parent != tmp_path / ".cache"
-
-
-def test_on_a_space_home_is_the_lasting_disk(monkeypatch, tmp_path):
-    monkeypatch.delenv("EXPLORER_HOME", raising=False)
-    monkeypatch.setenv("SPACE_ID", "somebody/explorer")
-    monkeypatch.setattr(store_module, "writable", lambda folder: True)
-    assert default_home() == Path("/data/architecture-explorer")

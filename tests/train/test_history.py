@@ -61,6 +61,9 @@ def test_a_whole_run_becomes_curves():
     assert (history.state, history.progress, history.notes) == ("running", None, (Note("hello"),))
     assert (history.steps, history.losses, history.smooth, history.lrs) == ((1, 2), (2.0, 1.0), (2.0, 1.5), (0.1, 0.2))
     assert history.seconds_left == pytest.approx((5 - 2) / 2 * (10 - 2))
+    late = fold_all(history, [(DONE, 6.0), (GUESSES, 6.0), (Note("grown", "warn"), 6.5)])
+    assert (late.state, late.notes) == ("running", (Note("hello"), Note("grown", "warn")))
+    assert fold(late, Finished(4.0), 7.0).notes == late.notes
     history = fold_all(history, [(DONE, 6.0), (GUESSES, 6.0), (Finished(4.0), 7.0)])
     assert (history.epochs, history.predictions, history.state) == ((DONE,), GUESSES, "finished")
     assert history.seconds_left is None and history.kept_epochs == 1

@@ -336,10 +336,26 @@ def notes(events) -> str:
 def test_a_freeze_says_what_it_froze_and_that_statistics_move(data):
     resnet = replace(SPEC, body=replace(SPEC.body, arch="resnet18"))
     told = notes(run(resnet, replace(TRAIN, epochs=1)))
-    assert "Frozen: body-early and body-late, 11,166,912 of 11,176,512 parameters" in told
+    assert "Frozen: early body and late body, 11,166,912 of 11,176,512 parameters" in told
     assert "norm layers keep learning: 9,600" in told and "statistics of batch norm move" in told
     assert "722,496 of 722,496 parameters." in notes(run())
     assert "Frozen" not in notes(run(train_spec=replace(TRAIN, frozen=False, epochs=1)))
+
+
+@pytest.mark.parametrize(("epochs", "when"), [(1, "epoch"), (2, "2 epochs")])
+def test_fine_tune_says_when_everything_learns(data, epochs, when):
+    told = notes(run(train_spec=replace(TRAIN, schedule="fine_tune", epochs=1, freeze_epochs=epochs)))
+    assert f"Frozen in the first {when}: early body and late body, 722,496 of 722,496 parameters; " in told
+    assert told.endswith("; then everything learns.")
+
+
+def test_a_loss_that_explodes_but_stays_finite_is_told_before_the_end(data):
+    *before, note, end = run(train_spec=replace(TRAIN, lr=10.0, frozen=False))
+    loss = of(EpochDone, before)[-1].valid_loss
+    assert loss > 100 and isinstance(end, Finished)
+    sentence = f"The loss has grown to {loss:,.0f}, far above guessing (1.10): a lower rate would learn."
+    assert note == Note(sentence, "warn")
+    assert "has grown" not in notes(run())
 
 
 def test_spare_outputs_train_and_are_told(data):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from explorer.train.diagnose import check_runs, first_not_finite
+from explorer.train.diagnose import check_runs, first_not_finite, growth_sentence
 from explorer.train.events import EpochDone, Predictions, Step, Stopped
 from explorer.train.loop import Diverged, train_loop, validate
 from explorer.train.schedule import Phase
@@ -139,3 +139,9 @@ def test_an_image_that_cannot_pass_names_the_layer(toy):
         check_runs(toy.model, torch.zeros(1, 3, 2, 2), 3)
     with pytest.raises(ValueError, match="instead of 5 numbers"):
         check_runs(toy.model, torch.zeros(1, 3, 8, 8), 5)
+
+
+def test_a_loss_has_grown_when_it_is_four_times_that_of_guessing():
+    assert growth_sentence(9.2, 10) == ""
+    assert growth_sentence(9.3, 10).startswith("The loss has grown to 9.30, far above guessing (2.30): ")
+    assert "grown to 28,923," in growth_sentence(28_923.4, 10)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import io
+from base64 import b64decode
 
+import pytest
+from PIL import Image
+
+from explorer.spec import BodySpec
+from explorer.ui import faces as faces_module
 from explorer.ui.faces import faces_function
 
 
@@ -40,3 +46,23 @@ def test_other_channels_work(faces, n_in):
 )  # fmt: skip
 def test_nonsense_gets_no_pictures_and_no_error(faces, asked):
     assert "faces" not in faces(asked)
+
+
+@pytest.mark.parametrize(("weights", "n_in"), [("random", 3), ("imagenet", 3), ("random", 1), ("imagenet", 1)])
+def test_the_sample_is_seen_as_training_would_give_it(monkeypatch, tmp_path, weights, n_in):
+    Image.new("RGB", (90, 60), (255, 0, 0)).save(tmp_path / "red.png")
+    monkeypatch.setattr(faces_module, "PHOTO", tmp_path / "red.png")
+    x = faces_module._picture(BodySpec("resnet18", weights=weights, size=32, n_in=n_in))
+    assert x.shape == (1, n_in, 32, 32)
+    red = {("random", 3): 1.0, ("imagenet", 3): (1 - 0.485) / 0.229}.get((weights, n_in), 76 / 255)
+    assert x[0, 0, 16, 16].item() == pytest.approx(red, abs=1e-3)
+
+
+def test_the_photo_is_the_middle_square(monkeypatch, tmp_path):
+    wide = Image.new("RGB", (120, 40), "red")
+    wide.paste("blue", (40, 0, 80, 40))
+    wide.save(tmp_path / "wide.png")
+    monkeypatch.setattr(faces_module, "PHOTO", tmp_path / "wide.png")
+    shown = Image.open(io.BytesIO(b64decode(faces_module.photo.__wrapped__().partition(",")[2])))
+    assert shown.size == (240, 240)
+    assert shown.getpixel((5, 120))[2] > 200 > shown.getpixel((5, 120))[0]

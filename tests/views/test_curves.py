@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import plotly.graph_objects as go
 import pytest
 
+from explorer.spec import TrainSpec
 from explorer.train.events import EpochDone, Failed, Started, Step
 from explorer.train.history import History, fold_all
+from explorer.train.schedule import phases, planned_rates
 from explorer.views import curves
 
 SHEET = Path(__file__).resolve().parents[2] / "assets" / "style.css"
@@ -94,9 +97,14 @@ def test_a_run_without_steps_is_two_empty_charts(history):
     assert words(figure) == ["<b>Loss</b>", "<b>Accuracy</b>"]
 
 
-def test_the_plan_reaches_from_the_first_step_to_the_last():
-    plan = traces(curves.figure(run(), plan=(1.0, 2.0, 1.0)))["plan"]
-    assert (plan["x"], plan["y"]) == ([0, 1.5, 3], [1.0, 2.0, 1.0])
+@pytest.mark.parametrize("plan", [phases(TrainSpec(epochs=3), 3), phases(TrainSpec(schedule="fine_tune", epochs=3, freeze_epochs=1), 3)])
+def test_the_rate_lies_on_its_plan(plan):
+    epochs = sum(phase.epochs for phase in plan)
+    rates = tuple(phase.at(i / (10 * phase.epochs))[0][-1] for phase in plan for i in range(10 * phase.epochs))
+    history = replace(run(epochs=epochs, done=epochs, per_epoch=10), lrs=rates)
+    drawn = traces(curves.figure(history, plan=planned_rates(plan)))
+    planned = dict(zip((round(x, 6) for x in drawn["plan"]["x"]), drawn["plan"]["y"], strict=True))
+    assert drawn["rate"]["y"] == pytest.approx([planned[round(x, 6)] for x in drawn["rate"]["x"]])
 
 
 def test_another_metric_takes_the_place_of_a_missing_accuracy():
