@@ -8,7 +8,7 @@ import gradio as gr
 
 from explorer.models.bodies import list_archs
 from explorer.ui.controls import dropdown, segments, slider, switch, text
-from explorer.ui.read import POOLS, WEIGHTS
+from explorer.ui.read import BUILD_REACH, POOLS, WEIGHTS
 from explorer.ui.widget import widget
 
 WEIGHT_FILES = [".pth", ".pt", ".th", ".safetensors"]
@@ -38,8 +38,7 @@ def build_panel(first: dict) -> BuildPanel:
         c["size"] = slider(
             "size",
             "Image size",
-            32,
-            512,
+            *BUILD_REACH["body.size"],
             first["size"],
             step=16,
             classes="px",
@@ -50,7 +49,14 @@ def build_panel(first: dict) -> BuildPanel:
             "pool", "Pooling", POOLS, first["pool"], help="Concat keeps both peak and mean, Avg and Max one."
         )
         c["chips"] = widget("chips", first["chips"], events=("moved",))
-        c["ps"] = slider("ps", "Dropout", 0, 0.95, first["ps"], step=0.05, help="Half of it before the hidden layers.")
+        c["ps"] = slider(
+            "ps",
+            "Dropout",
+            *BUILD_REACH["head.ps"],
+            first["ps"],
+            step=0.05,
+            help="Half of it before the hidden layers.",
+        )
         with gr.Column(elem_classes="switches"):
             c["first_bn"] = switch("first_bn", first["first_bn"], help="Normalise the pooled features first")
             c["bn_final"] = switch("bn_final", first["bn_final"], help="Normalise the outputs too")
@@ -69,8 +75,7 @@ def build_panel(first: dict) -> BuildPanel:
             c["n_in"] = slider(
                 "n_in",
                 "Input channels",
-                1,
-                12,
+                *BUILD_REACH["body.n_in"],
                 first["n_in"],
                 step=1,
                 help="Not 3: the first kernel is summed or padded.",

@@ -16,8 +16,8 @@ from explorer.spec import ClassifierSpec, SpecError, TrainSpec
 from explorer.trace.tracer import trace
 from explorer.train.schedule import phases, planned_rates
 from explorer.ui import sheet
-from explorer.ui.describe import count_groups, describe, describe_tab, group_payload
-from explorer.ui.read import Reading, cut_steps, number, read, show, usual_rates
+from explorer.ui.describe import cannot_train, count_groups, describe, describe_tab, group_payload
+from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, number, read, show, usual_rates, within_reach
 from explorer.ui.services import Services
 from explorer.views.numbers import rate as words
 
@@ -93,7 +93,7 @@ class ClassifierHandlers:
         if None in rates or not rates[-1]:
             rates = usual_rates(reading.train.schedule, reading.train.lr, len(rates))
         rows = [
-            {**row, "rate": words(rate * reading.train.lr / rates[-1])}
+            {**row, "rate": words(min(10.0, rate * reading.train.lr / rates[-1]))}
             for row, rate in zip(held.part("groups")["rows"], rates, strict=True)
         ]
         return self.redrawn({**held.values, "groups": {"rows": rows}}, held.tab)
@@ -186,7 +186,8 @@ class ClassifierHandlers:
     def another_batch(self, held: Held) -> Payloads:
         """The contact sheet of another batch."""
         seed = held.asked("seed")
-        return {"sheet": self._sheet(held.values, seed if isinstance(seed, int) else 0)}
+        usable = isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**31
+        return {"sheet": self._sheet(held.values, seed if usable else 0)}
 
     def _sheet(self, values: Mapping[str, object], seed: int = 0) -> Payloads:
         return sheet.payload(self._read(values), self.services, seed)
@@ -228,6 +229,9 @@ class ClassifierHandlers:
             resolve_cut(spec.body.arch, spec.body.cut)
         except ValueError as error:
             spec, dropped = link.put(spec, "body.cut", None), (*dropped, f"The link's cut was left out. {error}")
+        spec, far = within_reach(spec, BUILD_REACH)
+        train, too_far = within_reach(train, TRAIN_REACH)
+        dropped = (*dropped, *far, *too_far)
         try:
             phases(train, count_groups(spec))
         except ValueError as error:
@@ -250,8 +254,8 @@ class ClassifierHandlers:
         reading = self._read(values)
         if problem:
             wrong.setdefault("data", problem)
-        if not wrong and (failure := trace(reading.spec).failure):
-            wrong["run"] = f"This model cannot train yet. {failure.reason}"
+        if not wrong:
+            wrong |= cannot_train(reading.spec)
         if wrong:
             return {"notices": shown["notices"]}
         try:
@@ -282,8 +286,9 @@ class ClassifierHandlers:
 
 
 def number_or_none(value: object) -> float | None:
+    """A rate that a TrainSpec could hold; None for anything else."""
     try:
-        return number("lrs", "", value)
+        return TrainSpec(lrs=(number("lrs", "The rate", value),)).lrs[0]
     except SpecError:
         return None
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import lru_cache
 from pathlib import Path
 
 from explorer import link
+from explorer.data.dataset import DataError
+from explorer.data.pictures import check_channels
 from explorer.data.registry import Choice, is_here, list_data
 from explorer.models.bodies import legal_cuts
 from explorer.models.build import build_model
@@ -19,12 +22,13 @@ from explorer.ui.read import Reading, cut_steps, usual_rates
 from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsState
 from explorer.views.groups import groups
-from explorer.views.numbers import numbers
+from explorer.views.numbers import numbers, short
 from explorer.views.ribbon import ribbon
 from explorer.views.source import fastai_call, script, why_no_fastai
 from explorer.views.table import table
 from explorer.views.tree import tree
 
+BYTES_A_PARAMETER = 16  # weight, gradient and AdamW's two moments in float32
 GROUPS_HELP = {
     "one_cycle": "Early layers learn slowest; frozen ones not at all.",
     "flat": "One rate for all, unless you set others; frozen groups do not learn.",
@@ -172,6 +176,30 @@ def find_choice(name: str) -> Choice | None:
     """The entry of a set; a path behind its name does not matter."""
     kind = name.partition(":")[0] + ":" if ":" in name else name
     return next((choice for choice in list_data() if choice.name == kind), None)
+
+
+def cannot_train(spec: ClassifierSpec) -> dict[str, str]:
+    """Why this model cannot be trained on pictures on this machine, by field; {} when it can."""
+    described = trace(spec)
+    if described.failure:
+        return {"run": f"This model cannot train yet. {described.failure.reason}"}
+    try:
+        check_channels(spec.body.n_in)
+    except DataError as error:
+        return {"body.n_in": str(error)}
+    needed, there = BYTES_A_PARAMETER * described.totals.params, machine_memory()
+    if needed > there:
+        params, gigabytes = short(described.totals.params), f"{needed / 1e9:.0f} GB"
+        return {
+            "run": f"{params} parameters need about {gigabytes} to train, this machine has {there / 1e9:.0f} GB: "
+            "choose narrower layers."
+        }
+    return {}
+
+
+def machine_memory() -> int:
+    """Bytes of memory in this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def train_problems(shown: Trace, train: TrainSpec) -> dict[str, str]:

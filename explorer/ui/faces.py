@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from threading import Lock
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +31,11 @@ PATIENCE = 0.4  # seconds to wait for weights before the page is told that they 
 def faces_function(services: Services) -> Callable[[object], dict]:
     """The server function that the ribbon calls when it has painted: [arch, weights, size, cut, n_in] -> pictures.
 
-    The answer holds `key`, `photo` and `faces` (data URIs by module), or `pending` with words and bytes while weights
-    are on their way, or only `key` where there is nothing to show. Anyone can call it: everything is checked.
+    The answer holds `photo`, and `faces` (data URIs by module), or `pending` with words and bytes while weights are on
+    their way, or neither where there is nothing to show. Anyone can call it: everything is checked, and one network at
+    a time is built and run.
     """
+    one_at_a_time = Lock()
 
     def faces(asked: object) -> dict:
         try:
@@ -40,18 +43,15 @@ def faces_function(services: Services) -> Callable[[object], dict]:
             if body.weights == "imagenet":
                 desk = services.weights.ask(body.arch, wait=PATIENCE)
                 if desk.state == "fetching":
-                    text = f"Fetching {body.arch}"
-                    return {
-                        "key": asked,
-                        "photo": photo(),
-                        "pending": {"text": text, "done": desk.done, "total": desk.total},
-                    }
+                    how_far = {"text": f"Fetching {body.arch}", "done": desk.done, "total": desk.total}
+                    return {"photo": photo(), "pending": how_far}
                 if desk.state == "missing":
                     body = replace(body, weights="random")
             ends = tuple(stage.shown.row.qual for stage in body_stages(trace(ClassifierSpec(body=body))))
-            return {"key": asked, "photo": photo(), "faces": stage_pictures(body, ends)}
+            with one_at_a_time:
+                return {"photo": photo(), "faces": stage_pictures(body, ends)}
         except (ValueError, TypeError, RuntimeError, OSError):
-            return {"key": asked if isinstance(asked, list) else None, "photo": photo()}
+            return {"photo": photo()}
 
     return faces
 

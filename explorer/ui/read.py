@@ -6,6 +6,7 @@ what cannot be meant becomes a sentence at its field, and the rest still counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,12 @@ WEIGHTS = {"ImageNet": "imagenet", "Random": "random", "File": "file"}
 SCHEDULES = {"One-cycle": "one_cycle", "Fine-tune": "fine_tune", "Flat": "flat"}
 AUGMENTATIONS = {"Basic": "basic", "None": "none"}
 SIZES = {"Small": "small", "Medium": "medium", "Large": "large"}
+
+MOST_GROUPS = 64
+
+# What the sliders reach, by field; a spec may hold more.
+BUILD_REACH = {"body.size": (32, 512), "body.n_in": (1, 12), "head.ps": (0.0, 0.95)}
+TRAIN_REACH = {"valid_pct": (0.05, 0.5)}
 
 Values = Mapping[str, object]
 
@@ -72,9 +79,12 @@ def whole(place: str, what: str, value: object) -> int:
 def number(place: str, what: str, value: object) -> float:
     """A number from a slider or from text such as 1e-3."""
     try:
-        return float(value)  # type: ignore[arg-type]
+        read = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise SpecError(place, f"{what} must be a number such as 0.001 or 1e-3, not {_short(value)}.") from None
+        read = math.nan
+    if not math.isfinite(read):
+        raise SpecError(place, f"{what} must be a number such as 0.001 or 1e-3, not {_short(value)}.")
+    return read
 
 
 def _short(value: object) -> str:
@@ -187,7 +197,7 @@ def _data(values: Values) -> str:
 
 def _group_rows(values: Values) -> list[dict]:
     rows = _part(values, "groups", "rows")
-    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list) or not 0 < len(rows) <= MOST_GROUPS or not all(isinstance(r, dict) for r in rows):
         raise SpecError("lrs", "Parameter groups need a rate and a lock each.")
     return rows
 
@@ -249,6 +259,18 @@ def usual_rates(schedule: str, lr: float, groups: int) -> tuple[float, ...]:
 # ---- and back -------------------------------------------------------------------------------------------------------
 
 
+def within_reach(spec, reach: Mapping[str, tuple[float, float]]):
+    """A spec with values that the sliders can show, and a sentence for each that had to be brought nearer."""
+    said = []
+    for place, (low, high) in reach.items():
+        value = link.get(spec, place)
+        if not isinstance(value, tuple) and not low <= value <= high:
+            nearer = min(max(value, low), high)
+            spec = link.put(spec, place, nearer)
+            said.append(f"{place.rpartition('.')[2]} {value:g} is beyond this page's reach: {nearer:g} is used.")
+    return spec, tuple(said)
+
+
 def show(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
     """What each control should hold for these specs; `cut` and `groups` follow from the picture and are not here."""
     body, head = spec.body, spec.head
@@ -260,7 +282,7 @@ def show(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
         "size": body.size,
         "n_in": body.n_in,
         "pool": _name_of(POOLS, head.pool),
-        "ps": max(head.ps) if each else head.ps,
+        "ps": min(max(head.ps) if each else head.ps, BUILD_REACH["head.ps"][1]),
         "ps_each": ", ".join(f"{p:g}" for p in head.ps) if each else "",
         "first_bn": head.first_bn,
         "bn_final": head.bn_final,

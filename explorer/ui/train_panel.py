@@ -11,7 +11,7 @@ from explorer.data.registry import list_data
 from explorer.jobs.record import spec_from_dict
 from explorer.jobs.store import RunRecord
 from explorer.ui.controls import count, dropdown, segments, slider, switch, text
-from explorer.ui.read import AUGMENTATIONS, SCHEDULES, SIZES
+from explorer.ui.read import AUGMENTATIONS, SCHEDULES, SIZES, TRAIN_REACH
 from explorer.ui.services import PLOTLY_JS, Services
 from explorer.ui.widget import widget
 from explorer.views import curves
@@ -68,8 +68,7 @@ def train_panel(services: Services, first: dict) -> TrainPanel:
         c["valid_pct"] = slider(
             "valid_pct",
             "Held back",
-            0.05,
-            0.5,
+            *TRAIN_REACH["valid_pct"],
             first["valid_pct"],
             step=0.05,
             help="Share for validation, of folders without a split.",

@@ -185,6 +185,38 @@ def test_a_refused_run_leaves_the_head_as_it_was(handlers, held):
     assert "chips" not in handlers.train(held(epochs=0))
 
 
+@pytest.mark.parametrize(
+    "query", [{"size": "1024"}, {"size": "16"}, {"n_in": "64"}, {"ps": "0.99"}, {"valid_pct": "0.9"}]
+)
+def test_a_link_beyond_the_reach_of_a_slider_is_brought_nearer_and_told(handlers, query):
+    payloads = handlers.opened(query)
+    assert "beyond this page's reach" in payloads["notices"]["problems"]["link"]
+    assert 32 <= payloads["size"] <= 512 and 1 <= payloads["n_in"] <= 12 and payloads["ps"] <= 0.95
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "1e999", "1e308", "", None, [], -1])
+def test_rates_that_are_none_never_break_the_page(handlers, held, rate):
+    rows = [{"id": name, "rate": rate, "frozen": False} for name in ("body-early", "body-late", "head")]
+    for handler in (handlers.groups_moved, handlers.rate_typed, handlers.schedule_chosen, handlers.refresh):
+        assert isinstance(handler(held(groups={"rows": rows})), dict)
+
+
+@pytest.mark.parametrize("seed", [10**30, -(2**63) - 1, True, 1.5, "x", None])
+def test_another_batch_with_a_seed_that_is_none_is_the_first_one(handlers, held, seed):
+    assert handlers.another_batch(held(size=32, event={"seed": seed}))["sheet"]["seed"] == 0
+
+
+def test_channels_that_pictures_do_not_have_are_told_before_the_run(handlers, held, queue):
+    assert "body.n_in" in handlers.train(held(n_in=4))["notices"]["problems"]
+    assert queue.submitted == []
+
+
+def test_a_model_larger_than_the_machine_is_refused_with_the_reason(handlers, held, queue):
+    wide = {"widths": [65536] * 8, "outputs": 10}
+    assert "GB" in handlers.train(held(chips=wide))["notices"]["problems"]["run"]
+    assert queue.submitted == []
+
+
 def test_a_batch_of_one_with_batch_norm_is_told_at_its_control(handlers, held):
     assert "batch norm" in handlers.refresh(held(batch_size=1))["notices"]["problems"]["batch_size"].lower()
     plain = {"arch": "alexnet", "first_bn": False, "chips": {"widths": [], "outputs": 10}}
