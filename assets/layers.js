@@ -231,7 +231,7 @@ Explorer.layers = (element, props, trigger, watch) => {
   let due = 0;
   // Whether columns go on to the right of what is seen.
   function edge() {
-    scroll.style.setProperty('--bar', `${scroll.offsetWidth - scroll.clientWidth}px`);
+    scroll.style.setProperty('--scrollbar', `${scroll.offsetWidth - scroll.clientWidth}px`);
     scroll.classList.toggle('more', scroll.scrollWidth - scroll.clientWidth - scroll.scrollLeft > 4);
   }
   const sizes = new ResizeObserver(edge);

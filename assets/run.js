@@ -242,6 +242,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     else draw();
   }
   watch('value', () => { if (props.value) take(props.value); });
+  document.addEventListener('input', event => { if (!id && event.target.closest?.('#epochs')) draw(); });
   const known = props.value?.run ? null : memory.recall();
   if (known) attach(known.run, known.token, true);
   else take(props.value ?? {});

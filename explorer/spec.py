@@ -15,6 +15,9 @@ SCHEDULES = ("one_cycle", "fine_tune", "flat")
 DATA_SIZES = ("small", "medium", "large")
 AUGMENTATIONS = ("none", "basic")
 
+EARLY, LATE, HEAD = "body-early", "body-late", "head"
+"""The parameter groups of a classifier, from the input on."""
+
 
 class SpecError(ValueError):
     """A field that holds what cannot be meant; `field` is its dotted name ("head.ps"), the text one sentence."""
@@ -48,8 +51,8 @@ class BodySpec:
             raise SpecError("body.weights", f'Weights are "imagenet", "random" or a file, not {self.weights!r}.')
         if isinstance(self.cut, bool) or not isinstance(self.cut, (int, str, type(None))):
             raise SpecError("body.cut", f"The cut is a number of children or the name of a layer, not {self.cut!r}.")
-        whole("body.size", "The image size", self.size, 1, 2048)
-        whole("body.n_in", "The number of input channels", self.n_in, 1, 64)
+        check_whole("body.size", "The image size", self.size, 1, 2048)
+        check_whole("body.n_in", "The number of input channels", self.n_in, 1, 64)
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,9 @@ class HeadSpec:
             if len(self.lin_ftrs) > 8:
                 raise SpecError("head.lin_ftrs", f"A head has at most 8 hidden layers, not {len(self.lin_ftrs)}.")
             for width in self.lin_ftrs:
-                whole("head.lin_ftrs", "The width of a head layer", width, 1, 65536)
+                check_whole("head.lin_ftrs", "The width of a head layer", width, 1, 65536)
         for p in self.ps if isinstance(self.ps, tuple) else (self.ps,):
-            real("head.ps", "Dropout", p)
+            check_real("head.ps", "Dropout", p)
             if not 0 <= p < 1:
                 drops = "everything" if p >= 1 else "less than nothing"
                 raise SpecError("head.ps", f"Dropout of {p:g} would drop {drops}: choose from 0 up to 0.95.")
@@ -85,9 +88,10 @@ class HeadSpec:
             got = f"{len(self.ps)} dropout values for {linears} linear layers"
             raise SpecError("head.ps", f"{got}: give one each, or a single number.")
         for name in ("first_bn", "bn_final", "lin_first"):
-            flag(f"head.{name}", name, getattr(self, name))
+            check_flag(f"head.{name}", name, getattr(self, name))
         if self.y_range is not None:
             _check_range(self.y_range)
+        _as_floats(self, "ps", "y_range")
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -104,7 +108,7 @@ class ClassifierSpec:
     n_out: int = 37
 
     def __post_init__(self):
-        whole("n_out", "The number of outputs", self.n_out, 1, 100_000)
+        check_whole("n_out", "The number of outputs", self.n_out, 1, 100_000)
 
 
 @dataclass(frozen=True)
@@ -140,25 +144,25 @@ class TrainSpec:
         _as_tuples(self, "lrs")
         if not isinstance(self.data, str) or not self.data:
             raise SpecError("data", f"Data is the name of a set or a folder, not {self.data!r}.")
-        choice("data_size", "The size of the set", self.data_size, DATA_SIZES)
-        choice("schedule", "The schedule", self.schedule, SCHEDULES)
-        choice("augment", "Augmentation", self.augment, AUGMENTATIONS)
-        between("difficulty", "Difficulty", self.difficulty, 0, 1)
-        between("valid_pct", "The share held back for validation", self.valid_pct, 0.01, 0.9)
-        whole("epochs", "The number of epochs", self.epochs, 1, 1000)
-        whole("freeze_epochs", "The number of frozen epochs", self.freeze_epochs, 0, 1000)
-        whole("batch_size", "The batch size", self.batch_size, 1, 4096)
-        whole("seed", "The seed", self.seed, 0, 2**31 - 1)
-        between("lr", "The learning rate", self.lr, 1e-9, 10)
-        between("wd", "Weight decay", self.wd, 0, 1)
-        flag("train_bn", "train_bn", self.train_bn)
+        check_choice("data_size", "The size of the set", self.data_size, DATA_SIZES)
+        check_choice("schedule", "The schedule", self.schedule, SCHEDULES)
+        check_choice("augment", "Augmentation", self.augment, AUGMENTATIONS)
+        check_between("difficulty", "Difficulty", self.difficulty, 0, 1)
+        check_between("valid_pct", "The share held back for validation", self.valid_pct, 0.01, 0.9)
+        check_whole("epochs", "The number of epochs", self.epochs, 1, 1000)
+        check_whole("freeze_epochs", "The number of frozen epochs", self.freeze_epochs, 0, 1000)
+        check_whole("batch_size", "The batch size", self.batch_size, 1, 4096)
+        check_whole("seed", "The seed", self.seed, 0, 2**31 - 1)
+        check_between("lr", "The learning rate", self.lr, 1e-9, 10)
+        check_between("wd", "Weight decay", self.wd, 0, 1)
+        check_flag("train_bn", "train_bn", self.train_bn)
         if not isinstance(self.frozen, bool):
-            whole("frozen", "The number of frozen groups", self.frozen, 0, 1000)
+            check_whole("frozen", "The number of frozen groups", self.frozen, 0, 1000)
         for rate in self.lrs or ():
-            between("lrs", "The learning rate of a group", rate, 0, 10)
+            check_between("lrs", "The learning rate of a group", rate, 0, 10)
 
 
-def whole(field: str, what: str, value, low: int, high: int) -> None:
+def check_whole(field: str, what: str, value, low: int, high: int) -> None:
     """Refuse what is not a whole number from low to high."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise SpecError(field, f"{what} must be a whole number, not {value!r}.")
@@ -166,26 +170,26 @@ def whole(field: str, what: str, value, low: int, high: int) -> None:
         raise SpecError(field, f"{what} must lie between {low:,} and {high:,}, not {value:,}.")
 
 
-def real(field: str, what: str, value) -> None:
+def check_real(field: str, what: str, value) -> None:
     """Refuse what is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise SpecError(field, f"{what} must be a number, not {value!r}.")
 
 
-def between(field: str, what: str, value, low: float, high: float) -> None:
+def check_between(field: str, what: str, value, low: float, high: float) -> None:
     """Refuse what is not a number from low to high."""
-    real(field, what, value)
+    check_real(field, what, value)
     if not low <= value <= high:
         raise SpecError(field, f"{what} must lie between {low:g} and {high:g}, not {value:g}.")
 
 
-def choice(field: str, what: str, value, allowed: tuple) -> None:
+def check_choice(field: str, what: str, value, allowed: tuple) -> None:
     """Refuse what is not one of the allowed words."""
     if value not in allowed:
         raise SpecError(field, f"{what} is one of {', '.join(map(str, allowed))}, not {value!r}.")
 
 
-def flag(field: str, what: str, value) -> None:
+def check_flag(field: str, what: str, value) -> None:
     """Refuse what is neither True nor False."""
     if not isinstance(value, bool):
         raise SpecError(field, f"{what} is on or off, not {value!r}.")
@@ -195,7 +199,7 @@ def _check_range(y_range) -> None:
     if not isinstance(y_range, tuple) or len(y_range) != 2:
         raise SpecError("head.y_range", f"y_range is a low and a high number, not {y_range!r}.")
     for end in y_range:
-        real("head.y_range", "An end of y_range", end)
+        check_real("head.y_range", "An end of y_range", end)
     if y_range[0] >= y_range[1]:
         raise SpecError("head.y_range", f"y_range must rise, not go from {y_range[0]:g} to {y_range[1]:g}.")
 
@@ -206,6 +210,25 @@ def _as_tuples(spec, *names: str) -> None:
         value = getattr(spec, name)
         if isinstance(value, list):
             object.__setattr__(spec, name, tuple(value))
+
+
+def _as_floats(spec, *names: str) -> None:
+    """Numbers become floats, so that equal specs are also written alike: ps=0 is 0.0, y_range=(0, 5) is (0.0, 5.0)."""
+    for name in names:
+        value = getattr(spec, name)
+        if value is not None:
+            floats = tuple(map(float, value)) if isinstance(value, tuple) else float(value)
+            object.__setattr__(spec, name, floats)
+
+
+def count_frozen(frozen: bool | int, n_groups: int) -> int:
+    """How many of a model's groups `frozen` means: True is all but the last, False none, a number itself.
+
+    What is too many is the caller's to say.
+    """
+    if isinstance(frozen, bool):
+        return max(0, n_groups - 1) if frozen else 0
+    return frozen
 
 
 def field_names(spec) -> tuple[str, ...]:

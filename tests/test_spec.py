@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, SpecError, TrainSpec, field_names
+from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, SpecError, TrainSpec, count_frozen, field_names
 
 BAD = [
     (HeadSpec, {"lin_ftrs": ("wide",)}, "head.lin_ftrs", "whole number"),
@@ -86,3 +86,16 @@ def test_an_empty_list_of_widths_means_one_linear_layer():
 def test_field_names_reach_into_nested_specs():
     assert field_names(ClassifierSpec())[:2] == ("body.arch", "body.weights")
     assert "n_out" in field_names(ClassifierSpec())
+
+
+def test_equal_heads_are_written_alike():
+    plain, point = HeadSpec(ps=0, y_range=(0, 5)), HeadSpec(ps=0.0, y_range=(0.0, 5.0))
+    assert plain == point and repr(plain) == repr(point)
+    assert repr(HeadSpec(ps=[0, 0.5])) == repr(HeadSpec(ps=(0.0, 0.5)))
+
+
+@pytest.mark.parametrize(
+    ("frozen", "n_groups", "count"), [(True, 3, 2), (True, 1, 0), (True, 0, 0), (False, 3, 0), (1, 3, 1), (9, 3, 9)]
+)
+def test_frozen_is_counted_in_groups(frozen, n_groups: int, count: int):
+    assert count_frozen(frozen, n_groups) == count

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from explorer.models.bodies import adapt_input, build_original, get_arch, resolve_cut, take_apart
+from explorer.models.bodies import Parts, adapt_input, build_original, resolve_cut, take_apart
 from explorer.models.groups import Group, classifier_groups
 from explorer.models.heads import create_head, init_head
 from explorer.models.weights import FOLDER, Progress, WeightsReport, WeightsUnavailable, load_weights
-from explorer.spec import ClassifierSpec, SpecError
+from explorer.spec import ClassifierSpec, HeadSpec, SpecError
 
 
 @dataclass(frozen=True)
@@ -40,19 +42,46 @@ def build_model(spec: ClassifierSpec, *, progress: Progress | None = None, stric
     fit. On the meta device no weights are looked for.
     """
     body = spec.body
-    _mend("body.arch", get_arch, body.arch)
-    place = _mend("body.cut", resolve_cut, body.arch, body.cut)
-    parts = take_apart(build_original(body.arch), place.name, body.arch)
-    adapt_input(parts.body, body.n_in, pretrained=False)
-    head = init_head(create_head(place.out_shape[0], spec.n_out, **_head_options(spec)))
+    parts = build_body(body.arch, body.cut, body.n_in)
+    head = build_head(spec.head, features_of(body.arch, body.cut), spec.n_out)
     model = nn.Sequential(parts.body, head)
     report = _load(model, spec, parts.names, parts.dropped_tensors, progress, strict)
     pictures = torch.zeros(2, body.n_in, body.size, body.size)
     return Built(model, (pictures,), classifier_groups(model, body.arch), report)
 
 
-def _head_options(spec: ClassifierSpec) -> dict:
-    return {name: getattr(spec.head, name) for name in spec.head.__dataclass_fields__}
+def build_body(arch: str, cut: int | str | None, n_in: int) -> Parts:
+    """The body with random weights, its children's own names and what the cut drops; SpecError as `build_model`."""
+    with blamed("body.arch"):
+        original = build_original(arch)
+    with blamed("body.cut"):
+        parts = take_apart(original, cut, title=arch)
+    with blamed("body.n_in"):
+        adapt_input(parts.body, n_in, pretrained=False)
+    return parts
+
+
+def features_of(arch: str, cut: int | str | None) -> int:
+    """Channels that come out of a registered architecture's body; SpecError as `build_model`."""
+    with blamed("body.cut"):
+        return resolve_cut(arch, cut).out_shape[0]
+
+
+def build_head(head: HeadSpec, features: int, n_out: int) -> nn.Sequential:
+    """The head over a body of this many features, with weights drawn as fastai draws them."""
+    with blamed("head"):
+        return init_head(create_head(features, n_out, **vars(head)))
+
+
+@contextmanager
+def blamed(field: str) -> Iterator[None]:
+    """A ValueError from inside is raised as a SpecError of this field, its sentence unchanged."""
+    try:
+        yield
+    except SpecError:
+        raise
+    except ValueError as error:
+        raise SpecError(field, str(error)) from error
 
 
 def _load(model, spec, names, dropped, progress, strict) -> WeightsReport:
@@ -60,18 +89,11 @@ def _load(model, spec, names, dropped, progress, strict) -> WeightsReport:
     if next(model.parameters()).is_meta:
         return WeightsReport("random", "shapes only, on the meta device")
     try:
-        return _mend("body.weights", load_weights, model, source, arch, names, dropped, progress)
+        with blamed("body.weights"):
+            return load_weights(model, source, arch, names, dropped, progress)
     except WeightsUnavailable as error:
         if strict:
             raise
         random = load_weights(model, None, arch, names)
         note = f"{str(error).rstrip('.')}, so the body starts from random weights: choose a weights file, or put one "
         return replace(random, note=f"{note}into the folder that {FOLDER} names.")
-
-
-def _mend(field: str, call, *args):
-    """The call's result; its ValueError as a SpecError of the field that it concerns."""
-    try:
-        return call(*args)
-    except ValueError as error:
-        raise SpecError(field, str(error)) from error

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
-from explorer.models.bodies import child_names, get_arch
+from explorer.models.archs import get_arch
+from explorer.models.bodies import child_names
 from explorer.models.heads import NORMS
-
-EARLY, LATE, HEAD = "body-early", "body-late", "head"
+from explorer.spec import EARLY, HEAD, LATE, count_frozen
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,36 @@ def classifier_groups(model: nn.Sequential, arch: str) -> tuple[Group, ...]:
 
     A group without parameters is left out: a body cut before its split is all "body-early".
     """
-    late = set(get_arch(arch).split)
-    names = child_names(arch)
+    names = own_names(model[0], child_names(arch))
+    by_name = body_groups(names.values(), arch)
     found: dict[str, list[str]] = {EARLY: [], LATE: [], HEAD: []}
-    here = EARLY
     for qual, module in model.named_modules():
-        if qual == "1":
-            here = HEAD
-        elif here == EARLY and _own_name(qual, names) in late:
-            here = LATE
-        found[here] += [f"{qual}.{name}" for name, _ in module.named_parameters(recurse=False)]
+        part, _, inner = qual.partition(".")
+        group = by_name[names[inner]] if part == "0" else HEAD
+        found[group] += [f"{qual}.{name}" for name, _ in module.named_parameters(recurse=False)]
     groups = tuple(Group(name, tuple(params)) for name, params in found.items() if params)
     check_groups(model, groups)
+    return groups
+
+
+def own_names(body: nn.Module, children: Sequence[str]) -> dict[str, str]:
+    """What the architecture calls each module of a body, whose children it calls `children`, in order.
+
+    "4.0.conv1" is "layer1.0.conv1"; the body itself is "". A module that is used twice has both its names.
+    """
+    found = {}
+    for qual, _ in body.named_modules(remove_duplicate=False):
+        child, dot, rest = qual.partition(".")
+        found[qual] = children[int(child)] + dot + rest if child else ""
+    return found
+
+
+def body_groups(names: Iterable[str], arch: str) -> dict[str, str]:
+    """The group in which each module of a body stands, by the architecture's names in order: late from the split on."""
+    split = get_arch(arch).split
+    groups, group = {}, EARLY
+    for name in names:
+        groups[name] = group = LATE if name in split else group
     return groups
 
 
@@ -72,7 +90,7 @@ def freeze(
     mode whatever is frozen. Returns what came of it: (group, trainable parameters, all parameters).
     Raises ValueError for more groups than there are.
     """
-    count = (len(groups) - 1 if n else 0) if isinstance(n, bool) else n
+    count = count_frozen(n, len(groups))
     if not 0 <= count <= len(groups):
         raise ValueError(f"{n} groups cannot be frozen: the model has {len(groups)}, so choose 0 to {len(groups)}.")
     params = dict(model.named_parameters())
@@ -84,15 +102,6 @@ def freeze(
             params[name].requires_grad_(i >= count or (train_bn and name in norms))
         told.append((group.name, sum(p.numel() for p in own if p.requires_grad), sum(p.numel() for p in own)))
     return told
-
-
-def _own_name(qual: str, names: Sequence[str]) -> str:
-    """What the architecture calls module "0.4.1" of the classifier: "layer1.1"; "" for the head and the root."""
-    part, _, rest = qual.partition(".")
-    child, _, inner = rest.partition(".")
-    if part != "0" or not child:
-        return ""
-    return names[int(child)] + (f".{inner}" if inner else "")
 
 
 def _norm_params(model: nn.Module) -> set[str]:

@@ -25,11 +25,14 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from explorer.models.archs import ARCHS
+from explorer.models.meta import Blank
+
 FOLDER = "EXPLORER_WEIGHTS"
 TIMEOUT = 8  # seconds, to connect and between two pieces
 PIECE = 1 << 17  # bytes
 LIKENESS = 0.9  # share of a file's tensors that fit before it is said to look like a network
-RECOGNISED = ("resnet", "squeezenet", "densenet", "vgg", "alexnet", "mobilenet")
+OTHERS = ("mobilenet",)  # families that no body here has, but files often do
 
 Progress = Callable[[int, int], None]
 """Told (bytes done, bytes in all) while something is fetched; in all is 0 where it is not known."""
@@ -102,10 +105,19 @@ def describe_imagenet(arch: str) -> str:
     entry = _entry(arch)
     meta = entry.meta
     return (
-        f"{type(entry).__name__}.{entry.name}: {meta['_metrics']['ImageNet-1K']['acc@1']:.1f} % top-1 on ImageNet-1K, "
+        f"{enum_name(arch)}.{entry.name}: {meta['_metrics']['ImageNet-1K']['acc@1']:.1f} % top-1 on ImageNet-1K, "
         f"{meta['num_params'] / 1e6:.1f} M parameters, {meta['_file_size']:.0f} MB; torchvision, BSD-3-Clause, "
         f"trained on ImageNet (non-commercial research terms); recipe {meta['recipe']}"
     )
+
+
+def enum_name(arch: str) -> str:
+    """torchvision's name of an architecture's weights.
+
+    >>> enum_name("resnet34")
+    'ResNet34_Weights'
+    """
+    return type(_entry(arch)).__name__
 
 
 def fetch(arch: str, progress: Progress | None = None) -> Path:
@@ -294,12 +306,13 @@ def _recognise(tensors: Mapping[str, Tensor]) -> str | None:
 def _sizes() -> dict[str, int]:
     """Parameters of the torchvision classifiers that files are likely to be of, from their weights' description."""
     names = torchvision.models.list_models(module=torchvision.models)
-    return {name: _entry(name).meta["num_params"] for name in names if name.startswith(RECOGNISED)}
+    families = (*(arch.family for arch in ARCHS), *OTHERS)
+    return {name: _entry(name).meta["num_params"] for name in names if name.startswith(families)}
 
 
 @cache
 def _shapes_of(arch: str) -> dict[str, tuple[int, ...]]:
-    with torch.device("meta"):
+    with Blank():
         model = torchvision.models.get_model(arch, weights=None)
     return {name: tuple(t.shape) for name, t in model.state_dict().items()}
 

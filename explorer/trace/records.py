@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from explorer.spec import EARLY, HEAD, LATE, count_frozen
+
 Shape = tuple[int, ...]
 
-EARLY, LATE, HEAD, MIXED = "body-early", "body-late", "head", "mixed"
+MIXED = "mixed"
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ class Totals:
 class Trace:
     """A described model: a row a module, its skips, sums, and where it failed (None when it runs).
 
-    in_shape and out_shape are the model's own; `dropped` is what the cut threw away of the original network.
+    in_shape and out_shape are the model's own; `dropped` is what the cut threw away of the original network;
+    `weights_enum` is torchvision's name of the architecture's weights ("ResNet34_Weights").
     """
 
     layers: tuple[Layer, ...]
@@ -112,6 +115,7 @@ class Trace:
     in_shape: Shape = ()
     out_shape: Shape | None = None
     dropped: tuple[Dropped, ...] = ()
+    weights_enum: str = ""
 
 
 def add_up(layers: tuple[Layer, ...]) -> Totals:
@@ -141,7 +145,7 @@ def freeze_rows(trace: Trace, frozen: bool | int, train_bn: bool = True) -> Trac
     Norm layers of a frozen group go on learning while `train_bn`.
     """
     groups = groups_of(trace)
-    still = set(groups[: len(groups) - 1 if frozen is True else frozen])
+    still = set(groups[: count_frozen(frozen, len(groups))])
     layers = tuple(
         replace(layer, trainable=0 if layer.group in still and not (layer.norm and train_bn) else layer.params)
         for layer in trace.layers

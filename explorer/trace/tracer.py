@@ -6,21 +6,20 @@ The body's part is found once for its architecture, cut, size and channels; a ch
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
 from torch import nn
 
-from explorer.models import bodies, heads
-from explorer.spec import ClassifierSpec, HeadSpec, SpecError
+from explorer.models.bodies import Parts
+from explorer.models.build import build_body, build_head, build_model, features_of
+from explorer.models.groups import body_groups, own_names
+from explorer.models.meta import Blank
+from explorer.models.weights import enum_name
+from explorer.spec import HEAD, ClassifierSpec, HeadSpec
 from explorer.trace import cost
 from explorer.trace.explain import Need, need
-from explorer.trace.meta import Blank
 from explorer.trace.records import (
-    EARLY,
-    HEAD,
-    LATE,
     MIXED,
     Dropped,
     Failure,
@@ -44,6 +43,7 @@ class Part:
     out_shape: Shape | None
     failure: Failure | None = None
     dropped: tuple[Dropped, ...] = ()
+    weights_enum: str = ""
 
 
 def trace(spec: ClassifierSpec) -> Trace:
@@ -61,7 +61,7 @@ def trace(spec: ClassifierSpec) -> Trace:
 @lru_cache(maxsize=1024)
 def _trace(arch: str, cut: int | str | None, size: int, n_in: int, head: HeadSpec, n_out: int) -> Trace:
     body = trace_body(arch, cut, size, n_in)
-    features = body.out_shape[0] if body.out_shape else bodies.resolve_cut(arch, cut).out_shape[0]
+    features = body.out_shape[0] if body.out_shape else features_of(arch, cut)
     top = trace_head(head, features, n_out, body.out_shape)
     layers = body.layers + top.layers
     return Trace(
@@ -72,6 +72,7 @@ def _trace(arch: str, cut: int | str | None, size: int, n_in: int, head: HeadSpe
         in_shape=(n_in, size, size),
         out_shape=top.out_shape,
         dropped=body.dropped,
+        weights_enum=body.weights_enum,
     )
 
 
@@ -80,14 +81,12 @@ def trace_body(arch: str, cut: int | str | None, size: int, n_in: int) -> Part:
     """The body's rows; `out_shape` is None where the picture is too small for it."""
     parts = blank_body(arch, cut, n_in)
     run = watch(parts.body, (n_in, size, size))
-    names = {
-        qual: name_in_architecture(qual, parts.names) for qual, _ in parts.body.named_modules(remove_duplicate=False)
-    }
-    groups = body_groups(tuple(names.values()), split=bodies.get_arch(arch).split)
+    names = own_names(parts.body, parts.names)
+    groups = mix_containers(body_groups(names.values(), arch))
     layers = rows("0", "body", parts.body, run, names, groups)
     failure = None if run.broke is None else _body_failure(arch, cut, parts.body, run, names, (n_in, size, size))
     dropped = tuple(Dropped(*part) for part in parts.dropped)
-    return Part(layers, run.out_shape, failure, dropped)
+    return Part(layers, run.out_shape, failure, dropped, enum_name(arch))
 
 
 @lru_cache(maxsize=512)
@@ -107,67 +106,29 @@ def trace_head(head: HeadSpec, features: int, n_out: int, in_shape: Shape | None
     return Part(layers, run.out_shape, failure)
 
 
-def blank_body(arch: str, cut: int | str | None, n_in: int) -> bodies.Parts:
+def blank_body(arch: str, cut: int | str | None, n_in: int) -> Parts:
     """The body on the meta device, with its children's own names and what the cut drops."""
     with Blank():
-        with blamed("body.arch"):
-            bodies.get_arch(arch)
-        original = bodies.build_original(arch)
-        with blamed("body.cut"):
-            parts = bodies.take_apart(original, cut, title=arch)
-        with blamed("body.n_in"):
-            bodies.adapt_input(parts.body, n_in, pretrained=False)
-    return parts
+        return build_body(arch, cut, n_in)
 
 
 def blank_head(head: HeadSpec, features: int, n_out: int) -> nn.Sequential:
     """The head on the meta device, over a body of this many features."""
-    with Blank(), blamed("head"):
-        return heads.create_head(
-            features,
-            n_out,
-            lin_ftrs=head.lin_ftrs,
-            ps=head.ps,
-            pool=head.pool,
-            first_bn=head.first_bn,
-            bn_final=head.bn_final,
-            lin_first=head.lin_first,
-            y_range=head.y_range,
-        )
+    with Blank():
+        return build_head(head, features, n_out)
 
 
-def blank_model(spec: ClassifierSpec) -> nn.Sequential:
+def blank_model(spec: ClassifierSpec) -> nn.Module:
     """Body and head on the meta device, as `models.build.build_model` puts them together."""
-    body = blank_body(spec.body.arch, spec.body.cut, spec.body.n_in).body
-    features = bodies.resolve_cut(spec.body.arch, spec.body.cut).out_shape[0]
-    return nn.Sequential(body, blank_head(spec.head, features, spec.n_out))
+    with Blank():
+        return build_model(spec).model
 
 
-@contextmanager
-def blamed(field: str) -> Iterator[None]:
-    """A ValueError from inside is raised as a SpecError of this field, its sentence unchanged."""
-    try:
-        yield
-    except SpecError:
-        raise
-    except ValueError as error:
-        raise SpecError(field, str(error)) from error
-
-
-def name_in_architecture(qual: str, children: tuple[str, ...]) -> str:
-    """The architecture's own dotted name of a body's module: "4.0.conv1" is "layer1.0.conv1"; the body itself is ""."""
-    child, dot, rest = qual.partition(".")
-    return children[int(child)] + dot + rest if child else ""
-
-
-def body_groups(names: tuple[str, ...], split: tuple[str, ...]) -> dict[str, str]:
-    """The parameter group of each module of a body, its names in order: late from the split on, mixed for a container
-    that holds both."""
-    groups, group = {}, EARLY
+def mix_containers(groups: dict[str, str]) -> dict[str, str]:
+    """The same for rows: a container, given by its dotted name, has the group of what it holds, mixed where it holds
+    both."""
     inside: dict[str, set[str]] = {}
-    for name in names:
-        groups[name] = group = LATE if name in split else group
-    containers = {name.rpartition(".")[0] for name in names if name}
+    containers = {name.rpartition(".")[0] for name in groups if name}
     for name in groups.keys() - containers:
         for container in _containers_of(name):
             inside.setdefault(container, set()).add(groups[name])

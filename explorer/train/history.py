@@ -56,6 +56,7 @@ class History:
 
     @property
     def ended(self) -> bool:
+        """Whether no further event will come."""
         return self.state in ("finished", "stopped", "failed")
 
     @property

@@ -143,6 +143,7 @@ def check_fit(model: nn.Module, spec: ClassifierSpec, train_spec: TrainSpec, dat
 
 
 def has_batch_norm(model: nn.Module) -> bool:
+    """Whether there is a batch norm anywhere in the model."""
     return any(isinstance(module, BATCH_NORM) for module in model.modules())
 
 

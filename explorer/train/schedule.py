@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from explorer.spec import TrainSpec
+from explorer.spec import TrainSpec, count_frozen
 
 MOMENTUM = (0.95, 0.85, 0.95)
 FLAT_MOMENTUM = 0.9
@@ -93,7 +93,7 @@ def phases(train_spec: TrainSpec, n_groups: int) -> tuple[Phase, ...]:
     if train_spec.schedule == "fine_tune":
         first = group_rates(lrs or slice(lr), n_groups)
         second = group_rates([rate / 2 for rate in lrs] if lrs else slice(lr / 200, lr / 2), n_groups)
-        warm_up = Phase(train_spec.freeze_epochs, first, n_groups - 1, pct_start=0.99)
+        warm_up = Phase(train_spec.freeze_epochs, first, count_frozen(True, n_groups), pct_start=0.99)
         everything = Phase(epochs, second, 0, pct_start=0.3, div=5.0)
         return (warm_up, everything) if warm_up.epochs else (everything,)
     frozen = frozen_groups(train_spec.frozen, n_groups)
@@ -114,7 +114,7 @@ def planned_rates(plan: Sequence[Phase], points: int = 120) -> tuple[float, ...]
 
 def frozen_groups(frozen: bool | int, n_groups: int) -> int:
     """How many groups a TrainSpec's `frozen` holds still; True is all but the last. ValueError if none is left."""
-    count = n_groups - 1 if frozen is True else int(frozen)
+    count = count_frozen(frozen, n_groups)
     if count >= n_groups:
         raise ValueError(
             f"With {count} of {n_groups} group{'s' if n_groups > 1 else ''} frozen nothing would learn: "

@@ -63,7 +63,7 @@ def readable(name: str) -> str:
 
 
 def plural(name: str) -> str:
-    """More than one of a class, as English mostly has it: "star" -> "stars", "pansy" -> "pansies", "leaf" -> "leaves", "bees" stays."""
+    """More than one of a class, as English mostly has it: "star" -> "stars", "leaf" -> "leaves", "bees" stays."""
     name = readable(name)
     if not name or not name[-1].isalpha() or (name.endswith("s") and not name.endswith("ss")):
         return name

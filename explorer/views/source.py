@@ -13,13 +13,6 @@ from explorer.trace.records import HEAD, Layer, Trace
 from explorer.views.numbers import shape
 
 WIDTH = 100
-PROPER_NAMES = {
-    "resnet": "ResNet",
-    "squeezenet": "SqueezeNet",
-    "densenet": "DenseNet",
-    "vgg": "VGG",
-    "alexnet": "AlexNet",
-}
 
 CONCAT_POOL = '''
 class AdaptiveConcatPool2d(nn.Module):
@@ -59,9 +52,9 @@ def script(spec: ClassifierSpec, trace: Trace) -> str:
     helpers = [code for name, code in HELPERS.items() if any(layer.cls == name for layer in head)]
     blocks = [
         _title(spec, trace),
-        "\n".join(_imports(spec)),
+        "\n".join(_imports(spec, trace)),
         *helpers,
-        "\n" * bool(helpers) + "\n".join(_network(spec)),
+        "\n" * bool(helpers) + "\n".join(_network(spec, trace)),
         *(["\n".join(_first_layer(spec, trace))] if spec.body.n_in != 3 else []),
         "\n".join(_body(spec, trace)),
         "\n".join(_head(head, spec.head.bn_final)),
@@ -101,12 +94,6 @@ def why_no_fastai(spec: ClassifierSpec) -> str:
     return ""
 
 
-def weights_enum(arch: str) -> str:
-    """torchvision's name of an architecture's weights: "ResNet34_Weights"."""
-    stem = next(stem for stem in PROPER_NAMES if arch.startswith(stem))
-    return f"{PROPER_NAMES[stem]}{arch[len(stem) :].upper()}_Weights"
-
-
 def head_layers(trace: Trace) -> tuple[Layer, ...]:
     """The rows of the head's own layers, without what lies inside them."""
     return tuple(layer for layer in trace.layers if layer.group == HEAD and layer.depth == 1)
@@ -143,18 +130,18 @@ def _place(trace: Trace) -> str:
     return f"{last.name}.{inner[-1].name}"
 
 
-def _imports(spec: ClassifierSpec) -> list[str]:
+def _imports(spec: ClassifierSpec, trace: Trace) -> list[str]:
     arch = spec.body.arch
-    names = f"{weights_enum(arch)}, {arch}" if spec.body.weights == "imagenet" else arch
+    names = f"{trace.weights_enum}, {arch}" if spec.body.weights == "imagenet" else arch
     lines = ["import torch"]
     if _is_file(spec) and spec.body.weights.endswith(".safetensors"):
         lines.append("from safetensors.torch import load_file")
     return [*lines, "from torch import nn", f"from torchvision.models import {names}"]
 
 
-def _network(spec: ClassifierSpec) -> list[str]:
+def _network(spec: ClassifierSpec, trace: Trace) -> list[str]:
     if spec.body.weights == "imagenet":
-        start = f"{weights_enum(spec.body.arch)}.DEFAULT"
+        start = f"{trace.weights_enum}.DEFAULT"
         return ["# the network as torchvision trained it on ImageNet", f"network = {spec.body.arch}(weights={start})"]
     return ["# the network with random weights", f"network = {spec.body.arch}(weights=None)"]
 

@@ -56,7 +56,8 @@ def test_colours_are_the_tokens_of_the_sheet(theme, selector):
 def test_every_line_stands_over_epochs():
     history = run()
     lines = traces(curves.figure(history))
-    assert lines["batches"]["x"][-1] == lines["train"]["x"][-1] == lines["rate"]["x"][-1] == 2.0
+    assert lines["batches"]["x"][-1] == lines["train"]["x"][-1] == 2.0
+    assert (lines["rate"]["x"][0], lines["rate"]["x"][-1]) == (0, 1.9)
     assert tuple(lines["batches"]["y"]) == history.losses
     assert tuple(lines["train"]["y"]) == history.smooth
     assert tuple(lines["rate"]["y"]) == history.lrs
@@ -97,7 +98,9 @@ def test_a_run_without_steps_is_two_empty_charts(history):
     assert words(figure) == ["<b>Loss</b>", "<b>Accuracy</b>"]
 
 
-@pytest.mark.parametrize("plan", [phases(TrainSpec(epochs=3), 3), phases(TrainSpec(schedule="fine_tune", epochs=3, freeze_epochs=1), 3)])
+@pytest.mark.parametrize(
+    "plan", [phases(TrainSpec(epochs=3), 3), phases(TrainSpec(schedule="fine_tune", epochs=3, freeze_epochs=1), 3)]
+)
 def test_the_rate_lies_on_its_plan(plan):
     epochs = sum(phase.epochs for phase in plan)
     rates = tuple(phase.at(i / (10 * phase.epochs))[0][-1] for phase in plan for i in range(10 * phase.epochs))

@@ -16,10 +16,10 @@ from torch import nn
 
 from explorer.models.bodies import legal_cuts, list_archs
 from explorer.models.build import build_model
+from explorer.models.meta import Blank
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec
-from explorer.trace.meta import Blank
 from explorer.trace.tracer import trace
-from explorer.views.source import script, weights_enum, why_no_fastai
+from explorer.views.source import script, why_no_fastai
 
 ARCHS = list_archs()
 FASTAI_HEAD = HeadSpec(lin_ftrs=(24, 16), ps=(0.1, 0, 0.4), bn_final=True, y_range=(0, 5.5))
@@ -131,8 +131,8 @@ def test_the_script_needs_torch_and_torchvision_alone():
 @pytest.mark.parametrize("arch", ARCHS)
 def test_imagenet_weights_are_torchvisions_own(arch: str):
     enum = torchvision.models.get_model_weights(arch)
-    assert weights_enum(arch) == enum.__name__
     spec = ClassifierSpec(BodySpec(arch))
+    assert trace(spec).weights_enum == enum.__name__
     assert f"network = {arch}(weights={enum.__name__}.DEFAULT)" in script(spec, trace(spec)).splitlines()
 
 
