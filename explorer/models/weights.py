@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 import re
-import uuid
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +15,6 @@ from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import safetensors
 import safetensors.torch
@@ -25,12 +22,14 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from explorer.fetch import fetch as download
 from explorer.models.archs import ARCHS
 from explorer.models.meta import Blank
 
 FOLDER = "EXPLORER_WEIGHTS"
 TIMEOUT = 8  # seconds, to connect and between two pieces
-PIECE = 1 << 17  # bytes
+WRAPS = 8  # of {"model": …} around the tensors
+SWELLING = 4  # times a file's own size that it may hold
 LIKENESS = 0.9  # share of a file's tensors that fit before it is said to look like a network
 OTHERS = ("mobilenet",)  # families that no body here has, but files often do
 
@@ -153,8 +152,9 @@ def read_file(path: str | Path) -> dict[str, Tensor]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise ValueError(f"There is no weights file {path.name!r} at that place: check the path.")
+    _check_unpacked_size(path)
     try:
-        stored = safetensors.torch.load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
+        stored = safetensors.torch.load_file(path) if path.suffix.lower() == ".safetensors" else _read_pickle(path)
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path.name} is broken or no safetensors file: save or download it again.") from error
     tensors = _tensors_in(stored)
@@ -338,28 +338,10 @@ def _in_folder(arch: str, name: str) -> Path | None:
 
 
 def _download(url: str, target: Path, progress: Progress | None) -> None:
-    """Stream a file to its place; ValueError where its hash is not the one in its name."""
+    """Stream a file to its place, checked against the hash in its name; OSError where that fails."""
     expected = re.search(r"-([0-9a-f]{8,})\.", target.name)
-    partial = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
-    digest = hashlib.sha256()
-    done = 0
-    try:
-        with urlopen(Request(url, headers={"User-Agent": "torch.hub"}), timeout=TIMEOUT) as answer:
-            total = int(answer.headers.get("Content-Length") or 0)
-            with open(partial, "wb") as file:
-                while piece := answer.read(PIECE):
-                    file.write(piece)
-                    digest.update(piece)
-                    done += len(piece)
-                    if progress:
-                        progress(done, total)
-        if done < total:
-            raise ValueError(f"it broke off after {done:,} of {total:,} bytes")
-        if expected and not digest.hexdigest().startswith(expected[1]):
-            raise ValueError("what came does not match its hash")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    digest = f"sha256:{expected[1]}" if expected else ""
+    download(url, target, digest=digest, timeout=TIMEOUT, progress=progress)
 
 
 def _reason(error: Exception) -> str:
@@ -368,6 +350,16 @@ def _reason(error: Exception) -> str:
         return f"HTTP {error.code}"
     inner = getattr(error, "reason", None) or error
     return str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """Refuse a file that holds far more than it weighs: PyTorch stores tensors as they are, so only a trap does."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > SWELLING * path.stat().st_size:
+        raise ValueError(f"{path.name} would swell to {unpacked / 1e6:,.0f} MB: save the model's state_dict() anew.")
 
 
 def _read_pickle(path: Path) -> object:
@@ -393,15 +385,24 @@ def _why_unread(path: Path, error: Exception) -> str:
 
 
 def _tensors_in(stored: object) -> dict[str, Tensor]:
-    """A flat {name: tensor}, opened where it is wrapped, without what is no tensor."""
-    while isinstance(stored, Mapping):
+    """A flat {name: tensor}, opened where it is wrapped, without what is no tensor of real numbers."""
+    for _ in range(WRAPS):
+        if not isinstance(stored, Mapping):
+            return {}
         inner = next((stored[key] for key in ("model", "state_dict") if isinstance(stored.get(key), Mapping)), None)
         if inner is None:
             break
         stored = inner
-    if not isinstance(stored, Mapping):
-        return {}
-    return {_plain_name(k): v for k, v in stored.items() if isinstance(k, str) and isinstance(v, Tensor)}
+    return {_plain_name(k): v for k, v in stored.items() if isinstance(k, str) and _is_plain(v)}
+
+
+def _is_plain(value: object) -> bool:
+    """A dense tensor of real numbers with contents: not sparse, quantised, complex or on the meta device."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_quantized or value.is_complex() or value.is_meta)
+    )
 
 
 def _plain_name(name: str) -> str:

@@ -82,7 +82,7 @@ def offline(tmp_path, monkeypatch):
     def urlopen(request, timeout):
         raise URLError(OSError(-2, "Name or service not known"))
 
-    monkeypatch.setattr(weights, "urlopen", urlopen)
+    monkeypatch.setattr("explorer.fetch.urlopen", urlopen)
 
 
 def test_without_a_network_the_body_starts_at_random_and_says_so(offline):

@@ -313,7 +313,7 @@ def serve(monkeypatch, answer) -> list[float]:
         timeouts.append(timeout)
         return answer()
 
-    monkeypatch.setattr(weights, "urlopen", urlopen)
+    monkeypatch.setattr("explorer.fetch.urlopen", urlopen)
     return timeouts
 
 
@@ -406,3 +406,32 @@ def test_real_imagenet_weights_come_from_the_folder(shared_weights, monkeypatch)
     assert report.source == "imagenet" and report.loaded == 50 and report.note == ""
     assert report.detail.startswith("SqueezeNet1_1_Weights.IMAGENET1K_V1: 58.2 % top-1")
     assert report.detail.endswith("squeezenet1_1-imagenet-torchvision-fp16rounded.pth")
+
+
+def test_a_file_wrapped_in_itself_is_refused_and_not_opened_for_ever(tmp_path):
+    endless: dict = {}
+    endless["model"] = endless
+    torch.save(endless, tmp_path / "endless.pth")
+    with pytest.raises(ValueError, match="no weights by name"):
+        weights.read_file(tmp_path / "endless.pth")
+
+
+def test_a_file_that_would_swell_is_refused_before_it_is_unpacked(tmp_path):
+    torch.save({"weight": torch.zeros(2**22)}, tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(tmp_path / "bomb.pth", "w") as bomb:
+        for entry in plain.infolist():
+            bomb.writestr(entry.filename, plain.read(entry), zipfile.ZIP_DEFLATED)
+    with pytest.raises(ValueError, match="swell"):
+        weights.read_file(tmp_path / "bomb.pth")
+
+
+def test_tensors_that_are_no_plain_numbers_do_not_count(tmp_path):
+    plain = torch.ones(2, 2)
+    odd = {"a": plain.to_sparse(), "b": torch.empty(2, device="meta"), "c": plain.to(torch.complex64), "d": plain}
+    torch.save(odd, tmp_path / "odd.pth")
+    assert list(weights.read_file(tmp_path / "odd.pth")) == ["d"]
+
+
+def test_the_ending_of_a_safetensors_file_may_be_written_large(tmp_path):
+    safetensors.torch.save_file({"w": torch.ones(2)}, tmp_path / "W.SAFETENSORS")
+    assert list(weights.read_file(tmp_path / "W.SAFETENSORS")) == ["w"]
