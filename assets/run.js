@@ -4,6 +4,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   const root = element.querySelector('.run');
   const bar = Explorer.progress(el('div', 'prog', null, root));
   const head = el('p', 'when', null, root), words = el('span', '', null, head), clock = el('span', 'clock', null, head);
+  const subject = el('p', 'help subject', null, root);      // which model this run trains
   const detail = el('p', 'help detail', null, root);
   const fault = el('div', 'fault', null, root);
   fault.append(icon('warn'));
@@ -46,6 +47,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     leave();
     [id, token, restored, gone, lost] = [nextId, nextToken ?? '', fromMemory, '', false];
     [run, answered] = [runs.empty(), {}];
+    subject.textContent = '';
     memory.remember(id, token);
     leave = Explorer.follow(server, id, props.value?.pace ?? 250, { news, lost: () => { lost = true; draw(); } });
     draw();
@@ -56,6 +58,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     lost = false;
     if (answer.state === 'gone') { forget(); return false; }
     answered = answer;
+    if (answer.title) subject.textContent = answer.title;
     if (answer.anew) run = runs.empty();
     for (const event of answer.events) runs.fold(run, event);
     const over = !more && ['finished', 'stopped', 'failed'].includes(answer.state);

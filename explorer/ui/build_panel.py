@@ -32,7 +32,7 @@ def build_panel(first: dict) -> BuildPanel:
         with gr.Column(elem_classes="stack"):
             c["weights"] = segments("weights", "Weights", WEIGHTS, first["weights"])
             c["file"] = gr.File(
-                show_label=False, elem_id="file", visible=False, height=88, file_types=WEIGHT_FILES, type="filepath"
+                show_label=False, elem_id="file", visible=False, height=104, file_types=WEIGHT_FILES, type="filepath"
             )
             weights_line = widget("line", first["weightsline"], elem_id="weightsline")
         c["size"] = slider(

@@ -132,7 +132,7 @@ def weights_line(spec: ClassifierSpec) -> dict[str, object]:
     if spec.body.weights == "imagenet":
         facts, _, recipe = describe_imagenet(spec.body.arch).partition("; recipe ")
         entry, _, facts = facts.partition(": ")
-        return {"text": f"{facts}; ", "title": entry, "link": {"text": "recipe", "address": recipe}}
+        return {"text": facts, "title": entry, "link": {"text": "recipe", "address": recipe}}
     if spec.body.weights in ("random", None):
         return {"text": "Nothing is borrowed: every layer starts from noise."}
     report = file_report(spec.body, Path(spec.body.weights).stat().st_mtime)
