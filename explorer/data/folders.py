@@ -19,10 +19,10 @@ from pathlib import Path
 from PIL import Image
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split, Tell
+from explorer.data.pattern import NAME_LENGTH, PETS_PATTERN, compile_pattern
 from explorer.data.pictures import SUFFIXES, check_channels, fault, read_picture
 
 TRAIN, VALID = ("train", "training"), ("valid", "val", "validation")
-PETS_PATTERN = r"^(.*)_\d+\.\w+$"
 MAX_FILES = 200_000
 MAX_FOLDERS = 10_000
 MAX_FAULTY = 0.1
@@ -78,22 +78,23 @@ def pattern_set(
 ) -> DataSet:
     """A folder whose file names hold the class: the first group of the regular expression `pattern`."""
     check_channels(n_in)
-    expression = _compiled(pattern)
+    expression = compile_pattern(pattern)
     root = named = open_folder(path)
     notes: list[str] = []
     files = _pictures_in(root)
-    while not files and len(inner := [f for f in _subfolders(root) if _pictures_in(f)] or _subfolders(root)) == 1:
+    while not files and len(inner := _with_pictures(root) or _subfolders(root)) == 1:
         root = inner[0]
         notes.append(f"The pictures were found in “{root.name}”.")
         files = _pictures_in(root)
     if not files:
         raise DataError(f"There are no pictures in “{root}”: name the folder in which they lie.")
-    labelled = [(file, match[1]) for file in files if (match := expression.search(file.name)) and match[1]]
+    matches = [(file, expression.search(file.name[:NAME_LENGTH])) for file in files]
+    labelled = [(file, match[1]) for file, match in matches if match and match[1]]
     if not labelled:
         first = files[0].name
         raise DataError(f"No file name in “{root}” fits {pattern} (the first is “{first}”): change the pattern.")
     if len(labelled) < len(files):
-        odd = next(file.name for file in files if not expression.search(file.name))
+        odd = next(file.name for file, match in matches if not match or not match[1])
         notes.append(f"{len(files) - len(labelled)} files do not fit the pattern and were left out, such as “{odd}”.")
     train, valid = hold_back(_usable(labelled, root, notes, progress), root, valid_pct, seed)
     return _assemble(named.name, root, train, valid, size, n_in, keep, notes)
@@ -197,10 +198,11 @@ def _by_class(root: Path, notes: list[str]) -> Labelled:
         raise DataError(f"“{root}” has no class folders{_but_links(root)}: {remedy}.")
     pictures: Labelled = []
     empty: list[str] = []
+    closed: list[str] = []
     for folder in folders:
-        found = [(file, folder.name) for file in _walk(folder, root)]
+        found = [(file, folder.name) for file in _walk(folder, root, closed)]
         pictures += found
-        if not found:
+        if not found and folder.name not in closed:
             empty.append(folder.name)
         if len(pictures) > MAX_FILES:
             raise DataError(f"“{root}” holds more than {MAX_FILES:,} pictures: name the folder of the classes itself.")
@@ -208,22 +210,45 @@ def _by_class(root: Path, notes: list[str]) -> Labelled:
         notes.append(f"Links to folders are not followed: {_listed(linked)}.")
     if empty and pictures:
         notes.append(f"No pictures in {_listed(empty)}: left out.")
+    if closed and pictures:
+        notes.append(f"Folders that cannot be opened were left out: {_listed(closed)}.")
+    if not pictures and closed:
+        raise DataError(f"No folder of “{root}” with pictures can be opened, such as “{closed[0]}”: check its rights.")
     if not pictures:
         raise DataError(f"There are no pictures in the folders of “{root}”: put those of each class into its folder.")
     return pictures
 
 
-def _walk(folder: Path, root: Path) -> Iterator[Path]:
-    """Pictures in a folder and below it, by name. Links to folders are not followed, so no loop and no way out."""
-    for entry in _entries(folder):
+def _walk(folder: Path, root: Path, closed: list[str]) -> Iterator[Path]:
+    """Pictures in a folder and below it, by name. Links to folders are not followed, so no loop and no way out.
+
+    Folders that cannot be opened are added to `closed`, as they are called from `root`.
+    """
+    try:
+        entries = _entries(folder)
+    except DataError:
+        closed.append(folder.relative_to(root).as_posix())
+        return
+    for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), root)
+            yield from _walk(Path(entry.path), root, closed)
         elif _is_picture(entry, root):
             yield Path(entry.path)
 
 
 def _pictures_in(folder: Path) -> list[Path]:
     return [Path(entry.path) for entry in _entries(folder) if _is_picture(entry, folder)]
+
+
+def _with_pictures(root: Path) -> list[Path]:
+    """Folders right below `root` that hold pictures, of those that can be opened."""
+    found = []
+    for folder in _subfolders(root):
+        try:
+            found += [folder] if _pictures_in(folder) else []
+        except DataError:
+            continue
+    return found
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -317,18 +342,6 @@ def _assemble(
 
 
 # ---- words
-
-
-def _compiled(pattern: str) -> re.Pattern[str]:
-    if os.environ.get("SPACE_ID") and pattern != PETS_PATTERN:
-        raise DataError("A pattern of one's own works only where the app runs on one's own machine: leave it out.")
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise DataError(f"The pattern {pattern} is not a regular expression ({error}): try {PETS_PATTERN}.") from error
-    if not expression.groups:
-        raise DataError(f"The pattern {pattern} has no group: put parentheses around the class, as in {PETS_PATTERN}.")
-    return expression
 
 
 def _is_lent(folder: Path) -> bool:

@@ -19,7 +19,7 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 50_000_000
 MIN_SIDE = 4
 
-_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
+_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9"}
 """Marks that end a whole file. In a JPEG's compressed data the bytes of this mark cannot stand next to each other."""
 
 
@@ -27,7 +27,7 @@ def check_channels(n_in: int) -> None:
     """Refuse a number of channels that pictures do not have."""
     if n_in not in (1, 3):
         raise DataError(
-            f"Pictures have 3 channels (colour) or 1 (grey), not {n_in}: "
+            f"Pictures have 3 channels (colour) or 1 (grey), not {n_in!r}: "
             "set the input channels to 3 or 1 to train on them."
         )
 
@@ -35,7 +35,8 @@ def check_channels(n_in: int) -> None:
 def fault(path: Path) -> str:
     """Why a file cannot be used ("1×1 pixels", "cut off or damaged"), or "".
 
-    Decodes only where the end of the file looks wrong, and nothing beyond MAX_PIXELS.
+    A PNG is read whole and its check sums are compared. Others are decoded, and only where the end of the file looks
+    wrong. Nothing beyond MAX_PIXELS is.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -44,7 +45,9 @@ def fault(path: Path) -> str:
                 return f"{width * height / 1e6:.0f} megapixels, more than {MAX_PIXELS / 1e6:.0f}"
             if min(width, height) < MIN_SIDE:
                 return f"{width}×{height} pixels"
-            if not _has_end(path, _ENDS.get(image.format or "")):
+            if image.format == "PNG":
+                image.verify()
+            elif not _has_end(path, _ENDS.get(image.format or "")):
                 image.load()
     except Image.DecompressionBombError:
         return f"more than {MAX_PIXELS / 1e6:.0f} megapixels"
@@ -79,7 +82,7 @@ def read_picture(path: Path, size: int, n_in: int = 3) -> np.ndarray:
             image.draft("L" if n_in == 1 else "RGB", (size, size))
             upright = ImageOps.exif_transpose(image)
             return to_array(middle_square(converted(upright, n_in), size))
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except Exception as error:  # see `fault`
         where = f"“{path.name}” in “{path.parent}”"

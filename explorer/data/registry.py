@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Tell
 from explorer.data.downloads import DOWNLOADS, data_home, downloaded_set
-from explorer.data.drawn import KINDS, LABEL, drawn_set
-from explorer.data.folders import PETS_PATTERN, folder_set, last_change, pattern_set
+from explorer.data.drawn import KINDS, LABEL, SIZES, drawn_set
+from explorer.data.folders import folder_set, last_change, pattern_set
+from explorer.data.pattern import PETS_PATTERN
 
 __all__ = ["Choice", "DataError", "fingerprint", "is_here", "list_data", "load"]
 
@@ -72,7 +75,7 @@ def fingerprint(name: str) -> Hashable:
 
     None for all other sets, and for a folder that cannot be opened; `load` says why. See `folders.last_change`.
     """
-    kind, _, place = name.partition(":")
+    kind, _, place = name.partition(":") if isinstance(name, str) else ("", "", "")
     if kind not in ("folder", "pattern"):
         return None
     try:
@@ -102,8 +105,7 @@ def load(
 
     Pictures are decoded when they are asked for. Raises DataError, one sentence for the person.
     """
-    if not 1 <= size <= MAX_SIZE:
-        raise DataError(f"Pictures can be 1 to {MAX_SIZE} pixels wide, not {size}: change the image size.")
+    _check(name, size, data_size, difficulty, valid_pct)
     kind, _, place = name.partition(":")
     if name == "shapes":
         return drawn_set(size=size, n_in=n_in, data_size=data_size, difficulty=difficulty, seed=seed, keep=keep)
@@ -117,6 +119,30 @@ def load(
     if entry is None:
         raise DataError(_unknown(name))
     return downloaded_set(entry, **common)
+
+
+def _check(name: Any, size: Any, data_size: Any, difficulty: Any, valid_pct: Any) -> None:
+    """Refuse what is of the wrong kind or out of range, whether the set needs it or not."""
+    if not isinstance(name, str):
+        raise DataError(f"A data set is called by a text such as shapes, not {_shown(name)}: choose one from the list.")
+    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MAX_SIZE:
+        raise DataError(f"Pictures can be 1 to {MAX_SIZE} pixels wide, not {_shown(size)}: change the image size.")
+    if not isinstance(data_size, str) or data_size not in SIZES:
+        raise DataError(f"The drawn set comes in the sizes {', '.join(SIZES)}, not {_shown(data_size)}: choose one.")
+    if not _is_number(difficulty) or not 0 <= difficulty <= 1:
+        raise DataError(f"The difficulty of the drawn set lies between 0 and 1, not {_shown(difficulty)}: change it.")
+    if not _is_number(valid_pct) or not 0 < valid_pct < 1:
+        raise DataError(
+            f"The share held back for validation lies between 0 and 1, such as 0.2, not {_shown(valid_pct)}: change it."
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:80]
 
 
 def _unknown(name: str) -> str:

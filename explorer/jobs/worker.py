@@ -11,7 +11,6 @@ import platform
 import re
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from importlib import import_module, metadata
 from pathlib import Path
@@ -20,6 +19,7 @@ from explorer.jobs.process import birth_mark, die_with
 from explorer.jobs.record import spec_from_dict, train_from_dict
 from explorer.jobs.store import RunRecord, Store
 from explorer.train.events import ENDINGS, Failed
+from explorer.train.reason import reason_of
 
 FIT = "explorer.train.learner:fit"
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +53,6 @@ def work(store: Store, record: RunRecord, fit: str = FIT) -> None:
                 return
         reason = "Training came to its end without saying whether it succeeded."
     except Exception as error:
-        traceback.print_exc()
         reason = reason_of(error)
     store.append(record.id, Failed(reason, store.last_epoch(record.id)))
 
@@ -62,16 +61,6 @@ def find(name: str) -> Callable:
     """The function that "package.module:function" names."""
     module, _, function = name.partition(":")
     return getattr(import_module(module), function)
-
-
-def reason_of(error: Exception) -> str:
-    """One sentence for a person: an error that teaches speaks for itself, others are named."""
-    text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return "Memory ran out while training: try a smaller batch or image size."
-    if isinstance(error, ValueError) and text:
-        return text
-    return f"Training broke off with {type(error).__name__}: {text[:500] or 'it left no word'}"
 
 
 def versions() -> dict[str, str]:

@@ -5,13 +5,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import torch
 from torch import Tensor, nn
 
+from explorer.train.reason import is_out_of_memory
+
 FAR_ABOVE = 4.0
 """How many times the loss of guessing a loss must be to count as one that has grown."""
+
+FLAT = (nn.BatchNorm1d, nn.Linear)
+"""Layers that take features (B, C), as those of a head do."""
+SIDES = (16, 32, 64, 128, 224)
+"""Image sizes to try where one is too small."""
 
 
 def first_not_finite(model: nn.Module, x: Tensor) -> str:
@@ -35,24 +42,45 @@ def first_not_finite(model: nn.Module, x: Tensor) -> str:
 def check_runs(model: nn.Module, x: Tensor, n_out: int) -> None:
     """Run x (1, C, S, S) once in eval mode, without gradients.
 
-    Raises ValueError with the layer that cannot take its input, and why, or when the output is not (1, n_out).
+    Raises ValueError with the layer that cannot take its input, its shape and what would help, or when the output is
+    not (1, n_out). Memory that runs out stays the error it is.
     """
-    entered = [("", model)]
+    inside: list[tuple[str, nn.Module, tuple[int, ...]]] = []
+
+    def enter(name: str, layer: nn.Module, args: tuple) -> None:
+        inside.append((name, layer, next((tuple(arg.shape) for arg in args if isinstance(arg, Tensor)), ())))
+
+    def leave(name: str, layer: nn.Module, out: object) -> None:
+        inside.pop()
+
     model.eval()
     try:
-        with torch.no_grad(), _watching(model, before=lambda name, layer: entered.append((name, layer))):
+        with torch.no_grad(), _watching(model, before=enter, after=leave, leaves=False):
             out = model(x)
-    except (RuntimeError, ValueError) as error:
-        name, layer = entered[-1]
-        reason = str(error).strip().splitlines()[0].rstrip(".")
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        if is_out_of_memory(error) or not inside:
+            raise
+        name, layer, shape = inside[-1]
+        layer_words = f"layer {name} ({type(layer).__name__})" if name else f"the whole ({type(layer).__name__})"
+        got = f", which gets {'×'.join(map(str, shape[1:]))}" if len(shape) > 1 else ""
         raise ValueError(
-            f"Images of {x.shape[-1]} px cannot pass layer {name} ({type(layer).__name__}): {reason}; "
-            "change the image size, the cut or the pooling."
+            f"Images of {x.shape[-1]} px cannot pass {layer_words}{got}: {_remedy(model, x, layer, shape)}."
         ) from error
     if tuple(out.shape[1:]) != (n_out,):
         raise ValueError(
             f"The head gives {tuple(out.shape[1:])} for an image instead of {n_out} numbers: switch its pooling on."
         )
+
+
+def _remedy(model: nn.Module, x: Tensor, layer: nn.Module, shape: tuple[int, ...]) -> str:
+    """What to change so that images like x pass: the pooling before a layer for flat features, else the image size."""
+    if isinstance(layer, FLAT) and len(shape) > 2:
+        return "it takes flat features, so switch the head's pooling on"
+    for side in (side for side in SIDES if side > x.shape[-1]):
+        with torch.no_grad(), suppress(RuntimeError, ValueError, IndexError, TypeError):
+            model(x.new_zeros((*x.shape[:2], side, side)))
+            return f"choose a larger image size, {side} would do"
+    return "choose another image size, cut or pooling"
 
 
 def growth_sentence(valid_loss: float, classes: int) -> str:
@@ -67,16 +95,17 @@ def growth_sentence(valid_loss: float, classes: int) -> str:
 @contextmanager
 def _watching(
     model: nn.Module,
-    before: Callable[[str, nn.Module], None] | None = None,
+    before: Callable[[str, nn.Module, tuple], None] | None = None,
     after: Callable[[str, nn.Module, object], None] | None = None,
+    leaves: bool = True,
 ) -> Iterator[None]:
-    """Call back around every module that has none inside, in the order in which they run."""
+    """Call back around every module, or every one that has none inside, in the order in which they run."""
     handles = []
     for name, layer in model.named_modules():
-        if next(layer.children(), None) is not None:
+        if leaves and next(layer.children(), None) is not None:
             continue
         if before:
-            handles.append(layer.register_forward_pre_hook(lambda m, args, name=name: before(name, m)))
+            handles.append(layer.register_forward_pre_hook(lambda m, args, name=name: before(name, m, args)))
         if after:
             handles.append(layer.register_forward_hook(lambda m, args, out, name=name: after(name, m, out)))
     try:

@@ -5,7 +5,6 @@ It reads from top to bottom as a run goes: model, data, what learns, batches, th
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from explorer.train.device import describe_device, pick_device
 from explorer.train.diagnose import check_runs, growth_sentence
 from explorer.train.events import EpochDone, Event, Failed, Finished, Note, Started, Stopped, ValidSample
 from explorer.train.loop import Loaders, train_loop
+from explorer.train.reason import reason_of
 from explorer.train.schedule import Phase, phases
 
 BATCH_NORM = nn.modules.batchnorm._BatchNorm
@@ -63,7 +63,7 @@ def fit(
     except Halted:
         yield Stopped(epoch)
     except Exception as error:
-        yield Failed(_reason(error), epoch)
+        yield Failed(reason_of(error), epoch)
 
 
 def _run(
@@ -263,16 +263,3 @@ def _frozen_sentence(built: Built, plan: Sequence[Phase], frozen: Sequence[tuple
     first = f" in the first {f'{plan[0].epochs} epochs' if plan[0].epochs > 1 else 'epoch'}" if thaws else ""
     then = "; then everything learns" if thaws else ""
     return f"Frozen{first}: {groups}, {total - awake:,} of {total:,} parameters{learns}{moves}{then}."
-
-
-def _reason(error: Exception) -> str:
-    """One sentence for a person; what nobody expected is logged in full."""
-    text = (str(error).strip().splitlines() or [""])[0]
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "not enough memory" in text:
-        return "There was not enough memory: choose a smaller batch size, smaller images or a smaller body."
-    if isinstance(error, ValueError):
-        return text
-    if isinstance(error, OSError):
-        return f"A file could not be read or written: {text}."
-    logging.getLogger(__name__).exception("Training ended by an unexpected error", exc_info=error)
-    return f"Training ended by an unexpected error, {type(error).__name__}: {text.rstrip('.')}."

@@ -252,6 +252,45 @@ def test_a_folder_one_may_not_read(class_folders):
     assert "cannot be opened" in refusal(f"folder:{class_folders}")
 
 
+@pytest.fixture
+def closed(monkeypatch):
+    """Folders of this name cannot be opened, for root neither."""
+
+    def close(name: str) -> None:
+        def scandir(path, real=os.scandir):
+            if Path(path).name == name:
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path)
+
+        monkeypatch.setattr(os, "scandir", scandir)
+
+    return close
+
+
+@pytest.mark.parametrize("path", ["locked", "red/locked"])
+def test_a_folder_below_that_cannot_be_opened_is_left_out_and_said(class_folders, picture, closed, path):
+    picture(class_folders / path / "0.png")
+    closed("locked")
+    data = load(f"folder:{class_folders}", size=16)
+    assert len(data.train) + len(data.valid) == 30 and data.classes == ("blue", "red")
+    assert data.notes == (f"Folders that cannot be opened were left out: “{path}”.",)
+
+
+def test_class_folders_that_cannot_be_opened_are_named(tmp_path, picture, closed):
+    for name in ("a", "locked"):
+        (tmp_path / name).mkdir()
+    closed("locked")
+    assert "such as “locked”: check its rights" in refusal(f"folder:{tmp_path}")
+
+
+def test_a_folder_beside_named_pictures_may_be_closed(tmp_path, picture, closed):
+    for i in range(4):
+        picture(tmp_path / "images" / f"{'ab'[i % 2]}_{i}.png")
+    picture(tmp_path / "locked" / "0.png")
+    closed("locked")
+    assert load(f"pattern:{tmp_path}", size=16).classes == ("a", "b")
+
+
 # ---- pictures that cannot be used
 
 
@@ -295,6 +334,18 @@ def test_a_picture_that_was_cut_off_is_left_out_and_said(class_folders, tmp_path
     data = load(f"folder:{class_folders}", size=16)
     assert data.notes == (f"Left out: cut.{suffix} (cut off or damaged).",)
     assert len(data.train) + len(data.valid) == 31
+
+
+def test_a_png_that_is_damaged_in_the_middle_is_left_out_and_said(class_folders):
+    path = class_folders / "red" / "hurt.png"
+    Image.effect_noise((120, 90), 80).save(path)
+    damaged = bytearray(path.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 40] = bytes(40)
+    path.write_bytes(damaged)
+    data = load(f"folder:{class_folders}", size=16)
+    assert data.notes == ("Left out: hurt.png (cut off or damaged).",)
+    assert len(data.train.images(range(len(data.train)))) == len(data.train)
 
 
 def test_a_picture_of_one_pixel_is_left_out_and_said(class_folders, picture):

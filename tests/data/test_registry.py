@@ -58,6 +58,34 @@ def test_an_absurd_size_is_refused(size):
         load("shapes", size=size)
 
 
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"name": None}, "not None"),
+        ({"name": 5}, "not 5"),
+        ({"size": "64"}, "not '64'"),
+        ({"size": None}, "not None"),
+        ({"size": 64.0}, "not 64.0"),
+        ({"size": True}, "not True"),
+        ({"difficulty": "x"}, "not 'x'"),
+        ({"difficulty": float("nan")}, "not nan"),
+        ({"data_size": []}, r"not \[\]"),
+        ({"data_size": "huge"}, "not 'huge'"),
+        ({"valid_pct": 5}, "not 5"),
+        ({"valid_pct": float("nan")}, "not nan"),
+        ({"valid_pct": None}, "not None"),
+        ({"n_in": None}, "not None"),
+        ({"n_in": "3"}, "not '3'"),
+    ],
+)
+def test_what_is_no_option_is_refused_with_a_sentence(class_folders, options, words):
+    given = {"name": f"folder:{class_folders}", "size": 16} | options
+    with pytest.raises(DataError, match=words) as refused:
+        load(**given)
+    assert str(refused.value).endswith(".") and "\n" not in str(refused.value)
+    assert fingerprint(None) is None
+
+
 def test_a_set_bears_a_name_for_people(class_folders, picture):
     for i in range(2):
         for breed in "ab":

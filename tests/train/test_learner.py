@@ -294,11 +294,11 @@ def test_an_unknown_device_is_refused_with_those_there_are(data):
     ("error", "words"),
     [
         (DataError("The folder is empty: choose another."), "The folder is empty: choose another."),
-        (MemoryError(), "not enough memory"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB"), "not enough memory"),
+        (MemoryError(), "ran out of memory"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB"), "ran out of memory"),
         (
-            RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate"),
-            "not enough memory",
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+            "ran out of memory",
         ),
         (OSError(28, "No space left on device"), "No space left on device"),
     ],
