@@ -31,7 +31,7 @@ import gradio as gr, plotly.graph_objects as go
 with gr.Blocks() as demo:
     size = gr.Slider(64, 384, 224, step=16, elem_id="size", interactive=True)
     plot = gr.Plot(elem_id="plot")
-    size.input(lambda s: go.Figure(go.Bar(y=[s / k for k in range(1, 9)])), size, plot,
+    size.input(lambda s: go.Figure(go.Bar(y=[s, 400, 300, 200, 100])), size, plot,
                queue=False, show_progress="hidden", trigger_mode="always_last")
 demo.launch(quiet=True, ssr_mode=False)
 """

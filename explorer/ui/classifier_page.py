@@ -18,6 +18,10 @@ from explorer.ui.widget import widget
 INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
 ONCE = {**INSTANT, "trigger_mode": "once"}
 ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "size", "n_in")
+PICTURE = (
+    "ribbon", "numbers", "tree", "layers", "code", "summary", "notices", "topbar", "weightsline", "datahint", "cut",
+    "groups",
+)  # fmt: skip
 OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path")
 TARGETS = {
     "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "body.n_in": "n_in",
@@ -78,43 +82,56 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
         """Payloads by name as updates of components; a dictionary of properties for a plain control is an update."""
         return {components[name]: as_update(components[name], value) for name, value in payloads.items()}
 
-    def on(event, handler: Callable[[Held], dict], **how) -> None:
-        """Let a handler answer an event: it gets what the page holds, and its payloads go where they belong."""
+    def on(event, handler: Callable[[Held], dict], *more: str, **how) -> None:
+        """Let a handler answer an event: it gets what the page holds, and changes the picture and what `more` names.
+
+        An event names as little as it can: each component it may change costs the browser a millisecond or two.
+        """
+
+        def answer(sent: gr.EventData, on_show, *values):
+            return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, None, sent._data)))
+
+        names = dict.fromkeys((*PICTURE, *more))
+        event(answer, [tab, *controls.values()], [components[name] for name in names], **{**INSTANT, **how})
+
+    def on_run(event, handler: Callable[[Held], dict], *changes: str, **how) -> None:
+        """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
 
         def answer(sent: gr.EventData, on_show, run, *values):
-            held = dict(zip(controls, values, strict=True))
-            return placed(handler(Held(held, on_show, run, sent._data)))
+            return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, run, sent._data)))
 
-        event(answer, [tab, panel.run, *controls.values()], outputs, **{**INSTANT, **how})
+        inputs = [tab, panel.run, *controls.values()]
+        event(answer, inputs, [components[name] for name in changes], **{**INSTANT, **how})
 
     def open_link(request: gr.Request):
         return placed(handlers.opened(dict(request.query_params)))
 
     # ---- listeners ----
     for name, control in controls.items():
-        if name not in OWN_HANDLER:
-            on(control.input, handlers.data_changed if name in ON_DATA else handlers.refresh)
+        if name in ON_DATA:
+            on(control.input, handlers.data_changed, "sheet")
+        elif name not in OWN_HANDLER:
+            on(control.input, handlers.refresh)
     on(controls["cut"].moved, handlers.refresh)
     on(controls["chips"].moved, handlers.refresh)
-    on(controls["groups"].moved, handlers.groups_moved)
+    on(controls["groups"].moved, handlers.groups_moved, "rate")
     on(controls["rate"].input, handlers.rate_typed)
     on(controls["schedule"].input, handlers.schedule_chosen)
-    on(controls["weights"].input, handlers.weights_chosen)
+    on(controls["weights"].input, handlers.weights_chosen, "file")
     on(controls["file"].upload, handlers.refresh)
     on(controls["file"].clear, handlers.refresh)
-    on(controls["data"].select, handlers.data_chosen)
-    on(controls["path"].submit, handlers.data_chosen)
-    on(controls["path"].blur, handlers.data_chosen)
-    on(build.title.defaults, handlers.defaults)
+    for chosen in (controls["data"].select, controls["path"].submit, controls["path"].blur):
+        on(chosen, handlers.data_chosen, "path", "chips", "sheet")
+    on(build.title.defaults, handlers.defaults, *components)
     on(ribbon.cut, handlers.cut_dragged)
-    on(ribbon.act, handlers.acted)
-    on(ribbon.mend, handlers.mended)
-    on(inner.select, handlers.tab_chosen)
-    on(pictures.again, handlers.another_batch)
-    on(panel.go.click, handlers.train, **ONCE)
-    on(panel.halt.click, handlers.stop, **ONCE)
-    on(panel.run.attached, handlers.attached)
-    on(panel.run.ended, handlers.ended)
+    on(ribbon.act, handlers.acted, "weights", "file")
+    on(ribbon.mend, handlers.mended, *build.controls)
+    on(inner.select, handlers.tab_chosen, "tab", "sheet")
+    on(pictures.again, handlers.another_batch, "sheet")
+    on_run(panel.go.click, handlers.train, *PICTURE, "chips", "run", "go", "halt", **ONCE)
+    on_run(panel.halt.click, handlers.stop, "halt", **ONCE)
+    on_run(panel.run.attached, handlers.attached, "go", "halt")
+    on_run(panel.run.ended, handlers.ended, "go", "halt")
     return Page(open_link, outputs)
 
 
