@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from explorer.data.registry import Choice, is_here, list_data
 from explorer.models.bodies import legal_cuts
 from explorer.models.build import build_model
 from explorer.models.weights import WeightsReport, describe_imagenet
-from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec
+from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec, count_frozen
 from explorer.trace.records import Trace, freeze_rows, groups_of
 from explorer.trace.summary import torchinfo_text
 from explorer.trace.tracer import trace
@@ -119,9 +120,7 @@ def frozen_count(train: TrainSpec, count: int) -> int:
     """How many of `count` groups do not learn; in the end all do with fine_tune, which freezes them at first only."""
     if train.schedule == "fine_tune":
         return 0
-    if isinstance(train.frozen, bool):
-        return count - 1 if train.frozen else 0
-    return min(train.frozen, count)
+    return min(count_frozen(train.frozen, count), count)
 
 
 def weights_line(spec: ClassifierSpec) -> dict[str, object]:
@@ -135,13 +134,16 @@ def weights_line(spec: ClassifierSpec) -> dict[str, object]:
         return {"text": facts, "title": entry, "link": {"text": "recipe", "address": recipe}}
     if spec.body.weights in ("random", None):
         return {"text": "Nothing is borrowed: every layer starts from noise."}
-    report = file_report(spec.body, Path(spec.body.weights).stat().st_mtime)
+    report = file_report(replace(spec.body, size=BodySpec.size), Path(spec.body.weights).stat().st_mtime)
     return {"text": fit_words(report), "title": "\n".join(report.missing + report.unexpected + report.reshaped)}
 
 
 @lru_cache(maxsize=16)
 def file_report(body: BodySpec, changed: float) -> WeightsReport:
-    """How a weights file fits a body; SpecError where it does not. `changed` is when the file was written."""
+    """How a weights file fits a body, of whatever image size; SpecError where it does not.
+
+    `changed` is when the file was written.
+    """
     return build_model(ClassifierSpec(body)).weights
 
 

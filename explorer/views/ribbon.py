@@ -23,10 +23,10 @@ from typing import Protocol
 
 from explorer.spec import ClassifierSpec
 from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Dropped, Failure, Layer, Shape, Trace, inside
+from explorer.views.groups import NAMES as GROUP_NAMES
 from explorer.views.numbers import rate, shape, short
 
 IMAGENET_CLASSES = 1000
-GROUP_NAMES = {EARLY: "Body, early", LATE: "Body, late", HEAD: "Head"}
 PLAIN = {"Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "AvgPool2d", "Dropout"}
 HEAD_NAMES = {
     "AdaptiveConcatPool2d": ("concat", "concat pool"),
