@@ -119,5 +119,5 @@ Explorer.chips = (element, props, trigger, watch) => {
     trigger('moved');
   }
 
-  Explorer.live(props, watch, draw);
+  Explorer.hold(element, props, watch, draw);
 };

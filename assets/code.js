@@ -67,7 +67,7 @@ Explorer.code = (element, props, trigger, watch) => {
     event.preventDefault();
   });
 
-  Explorer.live(props, watch, payload => {
+  Explorer.live(element, props, watch, payload => {
     sections = payload.sections || [];
     chosen = Math.min(chosen, Math.max(0, sections.length - 1));
     draw();

@@ -86,5 +86,5 @@ Explorer.groups = (element, props, trigger, watch) => {
     trigger('moved');
   }
 
-  Explorer.live(props, watch, draw);
+  Explorer.hold(element, props, watch, draw);
 };

@@ -28,11 +28,31 @@ window.Explorer = (() => {
     return e;
   }
 
-  // Call draw(value) now and at each new value.
-  function live(props, watch, draw) {
-    const go = () => { if (props.value) draw(props.value); };
-    watch('value', go);
-    go();
+  // ---- values from the server ----
+  // They come in one message for all widgets (picture.js): an update of a single component costs Gradio milliseconds.
+  const given = new Map(), takers = new Map();          // by the elem_id of a widget
+  const idOf = element => element.closest('.block').id;
+
+  // Hand a widget its new value; one that is not on the page yet takes it when it comes.
+  function give(id, value) {
+    given.set(id, value);
+    takers.get(id)?.(value);
+  }
+
+  // A widget that shows a value: call draw(value) now and at each new one.
+  function live(element, props, watch, draw) {
+    const id = idOf(element), value = given.get(id) ?? props.value;
+    takers.set(id, draw);
+    watch('value', () => { if (props.value) draw(props.value); });
+    if (value) draw(value);
+  }
+
+  // A widget whose value the server reads back: it keeps it in props.value, whoever changed it.
+  function hold(element, props, watch, draw) {
+    live(element, props, watch, value => {
+      if (JSON.stringify(value) !== JSON.stringify(props.value)) props.value = value;
+      draw(value);
+    });
   }
 
   // Draw when there is room and when the width changes. A hidden tab is 0 wide: the 0 is remembered too,
@@ -70,5 +90,5 @@ window.Explorer = (() => {
   const onPick = handle => bus.addEventListener('pick', e => handle(e.detail));
   const isIn = (qual, outer) => qual === outer || qual.startsWith(outer + '.');
 
-  return { el, svg, icon, live, fit, human, short, exact, shape, css, bus, pick, onPick, isIn, get picked() { return picked; } };
+  return { el, svg, icon, give, live, hold, fit, human, short, exact, shape, css, bus, pick, onPick, isIn, get picked() { return picked; } };
 })();

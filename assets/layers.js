@@ -247,7 +247,7 @@ Explorer.layers = (element, props, trigger, watch) => {
     tall = height;
     if (shown.length > MANY) fill();
   });
-  Explorer.live(props, watch, payload => {
+  Explorer.live(element, props, watch, payload => {
     rows = unpack(payload);
     failed = payload.failed;
     totals = Object.fromEntries(SUMS.map((id, k) => [id, payload.totals[k]]));

@@ -50,7 +50,7 @@ Explorer.notices = (element, props, trigger, watch) => {
   }
 
   let targets = {};
-  Explorer.live(props, watch, value => {
+  Explorer.live(element, props, watch, value => {
     const { problems = {} } = value;
     targets = value.targets || targets;
     const wanted = new Map(), homeless = [];

@@ -6,7 +6,7 @@
 
   Explorer.numbers = (element, props, trigger, watch) => {
     const row = element.querySelector('.numbers');
-    live(props, watch, list => {
+    live(element, props, watch, list => {
       while (row.children.length > list.length) row.lastChild.remove();
       list.forEach(({ key, value, caption, exact }, i) => {
         const box = row.children[i] ?? row.appendChild(cell()), [number, unit, words] = box.parts;

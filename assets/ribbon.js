@@ -2,7 +2,7 @@
 // Data is views/ribbon.py's payload; events are cut {cut: name}, mend, act {id}; server.faces(payload.faces_key) tells what the
 // stages see. The picture itself is hidden from screen readers: a list of buttons and a slider lie over it.
 (() => {
-  const { el, svg, icon, fit, short, shape, pick, onPick, isIn } = Explorer;
+  const { el, svg, icon, live, fit, short, shape, pick, onPick, isIn } = Explorer;
 
   // ---- Geometry ----
   const AXIS = 106, LABEL = 216, RAIL = 246, HEIGHT = 272;
@@ -629,8 +629,8 @@
     }
     pic.addEventListener('scroll', () => { edges(); hide(); }, { passive: true });
 
-    function update() {
-      const fresh = props.value?.stages ? props.value : OUTLINE;
+    function update(value) {
+      const fresh = value.stages ? value : OUTLINE;
       const otherBody = fresh.arch !== v.arch;
       v = fresh;
       if (asked === v.cut || otherBody) { asked = null; clearTimeout(unanswered); }
@@ -641,8 +641,8 @@
       paint();
       ask();
     }
-    watch('value', update);
     fit(pic, paint);
-    update();
+    live(element, props, watch, update);
+    if (v === OUTLINE) paint();
   };
 })();

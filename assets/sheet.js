@@ -57,5 +57,5 @@ Explorer.sheet = (element, props, trigger, watch) => {
     counts.replaceChildren(...(classes.length ? [bars(classes)] : items.length || value.loading ? [] : [el('p', 'empty', 'No data chosen yet.')]));
   }
 
-  Explorer.live(props, watch, draw);
+  Explorer.live(element, props, watch, draw);
 };

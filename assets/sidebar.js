@@ -8,7 +8,7 @@ Explorer.buildtitle = (element, props, trigger) => {
 // One line of help that follows what was chosen. Payload {text, title, link: {text, address}}.
 Explorer.line = (element, props, trigger, watch) => {
   const line = element.querySelector('p');
-  Explorer.live(props, watch, ({ text, title = '', link: to }) => {
+  Explorer.live(element, props, watch, ({ text, title = '', link: to }) => {
     line.replaceChildren(text);
     line.title = title;
     if (!to) return;

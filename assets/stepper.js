@@ -41,5 +41,5 @@ Explorer.stepper = (element, props, trigger, watch) => {
     event.preventDefault();
   });
 
-  Explorer.live(props, watch, draw);
+  Explorer.hold(element, props, watch, draw);
 };

@@ -8,7 +8,9 @@ Explorer.topbar = (element, props, trigger, watch) => {
   const device = element.querySelector('.device span'), share = element.querySelector('.share'), burger = element.querySelector('.burger');
   const root = document.documentElement, dark = Explorer.theme();
 
-  Explorer.live(props, watch, state => {
+  let shown = {};
+  Explorer.live(element, props, watch, state => {
+    shown = state;
     if (state.device) device.textContent = state.device;
     element.querySelector('.device').dataset.kind = state.kind || '';
     if ('opened' in root.dataset) follow(state.link);
@@ -28,13 +30,13 @@ Explorer.topbar = (element, props, trigger, watch) => {
 
   // ---- the link ----
   share.addEventListener('click', async () => {
-    const { link = '', base } = props.value || {}, page = base || location.origin + location.pathname;
+    const { link = '', base } = shown, page = base || location.origin + location.pathname;
     const address = link ? `${page}?${link.replace(/^\?/, '')}` : page;
     try {
       await navigator.clipboard.writeText(address);
       share.querySelector('use').setAttribute('href', '#i-check');
       setTimeout(() => share.querySelector('use').setAttribute('href', '#i-share'), 2000);
-      Explorer.say(share, props.value.left_out ? `Copied, without ${props.value.left_out}` : 'Link copied');
+      Explorer.say(share, shown.left_out ? `Copied, without ${shown.left_out}` : 'Link copied');
     } catch {
       offer(address);
     }
@@ -91,13 +93,14 @@ Explorer.theme = () => {
   const KEY = 'explorer.theme', forced = new URLSearchParams(location.search).get('__theme');
   let chosen = null;
   try { chosen = localStorage.getItem(KEY); } catch { /* no storage: the choice lasts as long as the page */ }
+  const body = document.body.classList;
   const keep = () => {
-    if (forced || !chosen) return;
-    if (document.body.classList.contains('dark') !== (chosen === 'dark')) document.body.classList.toggle('dark', chosen === 'dark');
+    if (!forced && chosen && body.contains('dark') !== (chosen === 'dark')) body.toggle('dark', chosen === 'dark');
+    document.documentElement.classList.toggle('dark', body.contains('dark'));          // the page's scrollbar too
   };
   const flip = () => {
-    const next = document.body.classList.contains('dark') ? 'light' : 'dark';
-    if (forced) { document.body.classList.toggle('dark'); return; }
+    const next = body.contains('dark') ? 'light' : 'dark';
+    if (forced) { body.toggle('dark'); return; }
     chosen = next;
     try { localStorage.setItem(KEY, next); } catch { /* as above */ }
     keep();

@@ -258,7 +258,7 @@ Explorer.tree = (element, props, trigger, watch) => {
   });
 
   const soon = Explorer.whenShown(element, draw);
-  Explorer.live(props, watch, payload => {
+  Explorer.live(element, props, watch, payload => {
     rows = unpack(payload);
     byQual = new Map(rows.map(row => [row.qual, row]));
     still = new Set(rows.filter(row => row.flags & FROZEN && row.group !== 'mixed').map(row => row.group));

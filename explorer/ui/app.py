@@ -9,7 +9,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # else pan
 
 import gradio as gr  # noqa: E402  (Gradio reads these variables while it is imported)
 
-from explorer.ui.classifier_page import INSTANT, classifier_page  # noqa: E402
+from explorer.ui.classifier_page import classifier_page  # noqa: E402
 from explorer.ui.services import PLOTLY_JS, open_services  # noqa: E402
 from explorer.ui.theme import theme  # noqa: E402
 from explorer.ui.widget import icons, page_head, widget  # noqa: E402
@@ -32,7 +32,7 @@ def build() -> gr.Blocks:
             gr.Tab("Classifier", id="classifier", elem_id="page-classifier"),
         ):
             page = classifier_page(services, topbar)
-        demo.load(page.open_link, None, page.outputs, **INSTANT)
+        demo.load(page.open_link, None, page.outputs, **page.how)
     return demo
 
 

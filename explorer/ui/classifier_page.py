@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +17,6 @@ from explorer.ui.train_panel import train_panel
 from explorer.ui.widget import widget
 
 INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
-ONCE = {**INSTANT, "trigger_mode": "once"}
 ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "size", "n_in")
 PICTURE = (
     "ribbon", "numbers", "tree", "layers", "code", "summary", "notices", "topbar", "weightsline", "datahint", "cut",
@@ -34,10 +34,11 @@ TARGETS = {
 
 @dataclass(frozen=True)
 class Page:
-    """What the app needs of a built page: the handler that a visit calls, and the components it may change."""
+    """What the app needs of a built page: the handler that a visit calls, the components it may change, and how."""
 
     open_link: Callable
     outputs: list[gr.Component]
+    how: dict[str, object]
 
 
 def classifier_page(services: Services, topbar: gr.HTML) -> Page:
@@ -68,6 +69,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
             with gr.Column(min_width=0, elem_classes="train"):
                 panel = train_panel(services, first)
     tab = gr.State("tree")
+    picture = widget("picture", "", classes=("unseen",))
+    instant = {**INSTANT, "show_progress_on": picture}
 
     controls = {**build.controls, **panel.controls}
     components = {
@@ -75,12 +78,18 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
         "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "tab": tab,
         "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt,
     }  # fmt: skip
-    outputs = list(components.values())
 
     # ---- handlers ----
+    def changing(*names: str) -> list[gr.Component]:
+        """The components that an answer names: all that is drawn goes through one of them."""
+        return list(dict.fromkeys(picture if name in PICTURE else components[name] for name in names))
+
     def placed(payloads: dict[str, object]) -> dict[gr.Component, object]:
-        """Payloads by name as updates of components; a dictionary of properties for a plain control is an update."""
-        return {components[name]: as_update(components[name], value) for name, value in payloads.items()}
+        """Payloads by name as updates of components; what is drawn is one message for all its widgets."""
+        drawn = {components[name].elem_id: payloads[name] for name in payloads if name in PICTURE}
+        others = {name: value for name, value in payloads.items() if name not in PICTURE}
+        updates = {components[name]: as_update(components[name], value) for name, value in others.items()}
+        return {**updates, picture: json.dumps(drawn, separators=(",", ":"))} if drawn else updates
 
     def on(event, handler: Callable[[Held], dict], *more: str, **how) -> None:
         """Let a handler answer an event: it gets what the page holds, and changes the picture and what `more` names.
@@ -91,8 +100,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
         def answer(sent: gr.EventData, on_show, *values):
             return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, None, sent._data)))
 
-        names = dict.fromkeys((*PICTURE, *more))
-        event(answer, [tab, *controls.values()], [components[name] for name in names], **{**INSTANT, **how})
+        event(answer, [tab, *controls.values()], changing(*PICTURE, *more), **{**instant, **how})
 
     def on_run(event, handler: Callable[[Held], dict], *changes: str, **how) -> None:
         """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
@@ -101,7 +109,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
             return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, run, sent._data)))
 
         inputs = [tab, panel.run, *controls.values()]
-        event(answer, inputs, [components[name] for name in changes], **{**INSTANT, **how})
+        event(answer, inputs, changing(*changes), **{**instant, **how})
 
     def open_link(request: gr.Request):
         return placed(handlers.opened(dict(request.query_params)))
@@ -128,11 +136,11 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     on(ribbon.mend, handlers.mended, *build.controls)
     on(inner.select, handlers.tab_chosen, "tab", "sheet")
     on(pictures.again, handlers.another_batch, "sheet")
-    on_run(panel.go.click, handlers.train, *PICTURE, "chips", "run", "go", "halt", **ONCE)
-    on_run(panel.halt.click, handlers.stop, "halt", **ONCE)
+    on_run(panel.go.click, handlers.train, *PICTURE, "chips", "run", "go", "halt", trigger_mode="once")
+    on_run(panel.halt.click, handlers.stop, "halt", trigger_mode="once")
     on_run(panel.run.attached, handlers.attached, "go", "halt")
     on_run(panel.run.ended, handlers.ended, "go", "halt")
-    return Page(open_link, outputs)
+    return Page(open_link, changing(*components), instant)
 
 
 def as_update(component: gr.Component, value: object) -> object:
