@@ -116,7 +116,7 @@ Explorer.activationCharts = (() => {
     }
     const along = list => list.map((b, i) => `${X(i).toFixed(1)} ${Y(b).toFixed(1)}`).join('L');
     svg('path', { d: `M${along(tops)}L${bottoms.map((b, i) => `${X(i).toFixed(1)} ${Y(b).toFixed(1)}`).reverse().join('L')}Z`, class: 'band' }, s);
-    svg('path', { d: `M${along(means.map(m => bend(m ?? 0)))}`, class: 'mean' }, s);
+    svg('path', { d: `M${along(means.map(m => bend(m ?? 0)))}`, class: n > inner / 2.5 ? 'mean dense' : 'mean' }, s);
     const base = high + gap + low, worst = Math.max(.1, Math.ceil(10 * Math.max(...dead)) / 10), wide = Math.max(1, Math.min(8, inner / n - 1));
     svg('path', { d: `M${left} ${base + .5}H${width - right}`, class: 'axis' }, s);
     dead.forEach((p, i) => { if (p) svg('rect', { x: X(i) - wide / 2, y: base - Math.max(1, p / worst * low), width: wide, height: Math.max(1, p / worst * low), class: 'gone' }, s); });

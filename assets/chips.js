@@ -112,12 +112,9 @@ Explorer.chips = (element, props, trigger, watch) => {
   }
 
   function set(change) {
-    const state = { ...props.value, ...change };
-    state.problem = [...state.widths.map(width => wrong(width, 'width')), wrong(state.outputs, 'outputs')].find(Boolean) || '';
-    props.value = state;
-    draw(state);
-    trigger('moved');
+    const { widths, outputs } = { ...props.value, ...change };
+    hold({ ...change, problem: [...widths.map(width => wrong(width, 'width')), wrong(outputs, 'outputs')].find(Boolean) || '' });
   }
 
-  Explorer.hold(element, props, watch, draw);
+  const hold = Explorer.hold(element, props, watch, trigger, draw);
 };

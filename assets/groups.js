@@ -81,10 +81,8 @@ Explorer.groups = (element, props, trigger, watch) => {
 
   function set(rows) {
     say('');
-    props.value = { ...props.value, rows, problem: rows.map(row => wrong(row.rate)).find(Boolean) || '' };
-    draw(props.value);
-    trigger('moved');
+    hold({ rows, problem: rows.map(row => wrong(row.rate)).find(Boolean) || '' });
   }
 
-  Explorer.hold(element, props, watch, draw);
+  const hold = Explorer.hold(element, props, watch, trigger, draw);
 };

@@ -47,13 +47,25 @@ window.Explorer = (() => {
     if (value) draw(value);
   }
 
-  // A widget whose value the server reads back: it keeps it in props.value, whoever changed it.
-  function hold(element, props, watch, draw) {
+  // A widget whose value the server reads back: it stands in props.value, whoever changed it. -> set(change), by which
+  // the page changes it. Each of these is a new turn, and an answer to an earlier turn comes too late to be shown.
+  const changers = new Map();
+  function hold(element, props, watch, trigger, draw) {
+    let turn = 0;
     live(element, props, watch, value => {
+      if (value.turn < turn) return;
       if (JSON.stringify(value) !== JSON.stringify(props.value)) props.value = value;
       draw(value);
     });
+    const set = change => {
+      props.value = { ...props.value, ...change, turn: ++turn };
+      draw(props.value);
+      trigger('moved');
+    };
+    changers.set(idOf(element), set);
+    return set;
   }
+  const change = (id, to) => changers.get(id)(to);
 
   // Draw when there is room and when the width changes. A hidden tab is 0 wide: the 0 is remembered too,
   // so that data which came meanwhile is drawn when the tab is shown again at the same width.
@@ -90,5 +102,5 @@ window.Explorer = (() => {
   const onPick = handle => bus.addEventListener('pick', e => handle(e.detail));
   const isIn = (qual, outer) => qual === outer || qual.startsWith(outer + '.');
 
-  return { el, svg, icon, give, live, hold, fit, human, short, exact, shape, css, bus, pick, onPick, isIn, get picked() { return picked; } };
+  return { el, svg, icon, give, live, hold, change, fit, human, short, exact, shape, css, bus, pick, onPick, isIn, get picked() { return picked; } };
 })();

@@ -1,6 +1,8 @@
 // The ribbon: photo, stages, the cut, the head. Oblique slabs whose height is resolution and whose thickness is channels.
-// Data is views/ribbon.py's payload; events are cut {cut: name}, mend, act {id}; server.faces(payload.faces_key) tells what the
+// Data is views/ribbon.py's payload; events are mend, act {id}; the cut is the stepper's, #cut; server.faces(payload.faces_key) tells what the
 // stages see. The picture itself is hidden from screen readers: a list of buttons and a slider lie over it.
+// Two designs side by side: mark "" offers to compare (act {id: 'pin'}), "B" is the one that follows the controls, "A" the
+// pinned one, to be looked at only (act {id: 'swap' | 'unpin'}). Marked ribbons have one scale; {hidden: true} is none.
 (() => {
   const { el, svg, icon, live, fit, short, shape, pick, onPick, isIn } = Explorer;
 
@@ -42,17 +44,14 @@
       ({ qual: '', name: '', kind, width, state: 'outline' })),
   };
 
-  // Where everything stands, for a box this wide. No drawing here.
-  function layout(v, room) {
-    const scale = Math.min(1, 160 / height(v.size));
+  // What a ribbon shows, measured but not yet placed; `size` and `widest` are the largest picture and rod that share its scale.
+  function draft(v, room, size, widest) {
+    const scale = Math.min(1, 160 / height(size));
     const tall = side => scale * height(side);
     const pool = ['concat', 'avg', 'max'].includes(v.head[0]?.kind) ? v.head[0] : null;
     const rods = pool ? v.head.slice(1) : v.head;
     const guesses = room > 1060 && v.guesses?.length ? 92 : 12;
-    const rodScale = Math.min(1, 126 / rodHeight(Math.max(...v.head.map(h => h.width), 1)));
     const first = pool ? (pool.kind === 'concat' ? 100 : 82) : 44;              // from the cut to the first rod
-    let step = Math.max(12, Math.min(40, (.42 * Math.max(room, COMFORT)) / Math.max(1, rods.length)));
-    const headWidth = () => first + (rods.length - 1) * step + 16 + guesses;
 
     let side = v.size;
     const stages = v.stages.map(s => {
@@ -80,22 +79,43 @@
       const end = spots.length ? spots.at(-1).x1 : photo.right;
       return { spots, gap, cut: Math.max(end + Math.max(22, gap * .7), mid + label / 2 + 6) };
     };
+    const headWidth = step => first + (rods.length - 1) * step + 16 + guesses;
+    return { scale, pool, rods, guesses, first, photo, place, headWidth, rodScale: Math.min(1, 126 / rodHeight(widest)) };
+  }
+
+  // The squeeze of the slabs, the gaps and the steps of the head that fill a box this wide.
+  function squeeze({ rods, place, headWidth }, room) {
+    let step = Math.max(12, Math.min(40, (.42 * Math.max(room, COMFORT)) / Math.max(1, rods.length)));
     const wide = room >= COMFORT, ways = wide ? SQUEEZE : SQUEEZE.slice(0, 3);
-    const way = ways.find(w => place(w, MIN_GAP).cut <= room - headWidth()) ?? ways.at(-1);
-    const over = place(way, MIN_GAP).cut + headWidth() - room;
+    const way = ways.find(w => place(w, MIN_GAP).cut <= room - headWidth(step)) ?? ways.at(-1);
+    const over = place(way, MIN_GAP).cut + headWidth(step) - room;
     if (wide && over > 0) step = Math.max(.72 * step, step - over / Math.max(1, rods.length - 1));      // the head gives way last
-    const limit = room - headWidth();
+    const limit = room - headWidth(step);
     let low = MIN_GAP, high = MAX_GAP;
     for (let i = 0; i < 10; i++) {
       const gap = (low + high) / 2;
       if (place(way, gap).cut <= limit) low = gap; else high = gap;
     }
-    const body = place(way, low);
+    return { way, gap: low, step };
+  }
+
+  // One scale for all of `shown`: heights by the largest picture and rod, else the tightest of what each would need alone.
+  function common(shown, room) {
+    const size = Math.max(...shown.map(v => v.size)), widest = Math.max(...shown.flatMap(v => v.head.map(h => h.width)), 1);
+    const each = shown.map(v => squeeze(draft(v, room, size, widest), room));
+    return { size, widest, way: SQUEEZE[Math.max(...each.map(one => SQUEEZE.indexOf(one.way)))],
+      gap: Math.min(...each.map(one => one.gap)), step: Math.min(...each.map(one => one.step)) };
+  }
+
+  // Where everything stands, for a box this wide and a scale. No drawing here.
+  function layout(v, room, { size, widest, way, gap, step }) {
+    const { scale, pool, rods, guesses, first, photo, place, headWidth, rodScale } = draft(v, room, size, widest);
+    const body = place(way, gap);
     body.spots.forEach((st, i) => { st.until = i + 1 < body.spots.length ? (st.x1 + body.spots[i + 1].x0) / 2 : body.cut; });
-    const end = body.cut + headWidth();
+    const end = body.cut + headWidth(step);
     const thrown = v.dropped ? body.cut + 118 + Math.max(textWidth(v.dropped.names), textWidth(v.dropped.words)) : 0;
     const head = rods.map((rod, i) => ({ rod, x: body.cut + first + i * step, h: Math.max(7, rodScale * rodHeight(rod.width)) }));
-    return { width: Math.max(room, end, thrown), end, photo, stages: body.spots, gap: body.gap, cut: body.cut, pool, head, step, guesses,
+    return { width: Math.max(room, end, thrown), end, photo, stages: body.spots, gap: body.gap, cut: body.cut, pool, head, step, guesses, scale,
       poolHeight: pool ? rodScale * rodHeight(pool.width / (pool.kind === 'concat' ? 2 : 1)) * .52 : 0 };
   }
 
@@ -261,7 +281,7 @@
     });
     let last = -99;
     v.cuts.forEach((cut, i) => {
-      if (i >= v.cut) return;
+      if (i >= v.cut || v.pinned) return;
       const x = places[i], whole = Math.abs(cut.at - Math.round(cut.at)) < .001;
       if (Math.abs(x - L.cut) < 12 || (!whole && x - last < 6)) return;
       svg('circle', { cx: x, cy: RAIL + 2, r: whole ? 3.5 : 2, class: whole ? 'ring' : 'ring small' }, root);
@@ -269,13 +289,13 @@
     });
   }
 
-  function drawCut(root, L, word) {
+  function drawCut(root, L, word, pinned) {
     const g = svg('g', { class: 'cut' }, root), text = 'cut ' + word, half = Math.max(27, textWidth(text, true) / 2 + 9);
     svg('line', { x1: L.cut, x2: L.cut, y1: 22, y2: RAIL - 6, class: 'cutline' }, g);
     svg('rect', { x: L.cut - half, y: 0, width: 2 * half, height: 22, rx: 11, class: 'pill' }, g);
     svg('text', { x: L.cut, y: 15, class: 'cutname' }, g, text);
     svg('circle', { cx: L.cut, cy: RAIL + 2, r: 8, class: 'knob' }, g);
-    svg('path', { d: `M${L.cut - 2} ${RAIL - .5}l-2.5 2.5 2.5 2.5M${L.cut + 2} ${RAIL - .5}l2.5 2.5-2.5 2.5`, class: 'arrows' }, g);
+    if (!pinned) svg('path', { d: `M${L.cut - 2} ${RAIL - .5}l-2.5 2.5 2.5 2.5M${L.cut + 2} ${RAIL - .5}l2.5 2.5-2.5 2.5`, class: 'arrows' }, g);
     return g;
   }
 
@@ -286,7 +306,7 @@
       const run = runs.at(-1);
       if (run && String(run.shape) === String(cut.shape)) run.of.push(k); else runs.push({ shape: cut.shape, of: [k] });
     });
-    const scale = Math.min(1, 160 / height(v.size)), room = L.width - L.cut - 24;
+    const { scale } = L, room = L.width - L.cut - 24;
     const sizes = runs.map(run => ({ h: scale * height((run.shape[1] * v.size) / 224), n: slabsShown(run.of.length) }));
     const wanted = sizes.reduce((sum, r) => sum + 20 + DEPTH_X * r.h + r.n * 13, 0), fitted = Math.min(1, room / wanted);
     const g = svg('g', { class: 'beyond' }, root), xs = [], slabs = [];
@@ -308,9 +328,16 @@
   }
 
   // ---- The widget ----
+  const beside = new Set();             // the marked ribbons of the page: { data, room, scale, redraw }
+
   Explorer.ribbon = (element, props, trigger, watch, server) => {
     const root = element.querySelector('.ribbon');
-    const lead = el('div', 'lead', null, root), title = el('h1', '', null, lead), sub = el('p', '', null, lead);
+    const lead = el('div', 'lead', null, root), badge = el('span', 'badge', null, lead), title = el('h1', '', null, lead), sub = el('p', '', null, lead);
+    const deeds = el('div', 'deeds', null, lead);
+    const deed = (id, text, hint) => { const b = el('button', 'btn', text, deeds); b.type = 'button'; b.title = hint; b.onclick = () => trigger('act', { id }); return b; };
+    const compare = deed('pin', 'Compare', 'Pin this design as A: what you change from then on is B');
+    const swap = deed('swap', 'Swap', 'The pinned design becomes the one that follows the controls, and the other way round');
+    const unpin = deed('unpin', 'Unpin', 'Stop comparing');
     const notes = el('div', 'notes', null, root), pic = el('div', 'pic', null, root), track = el('div', 'track', null, pic);
     const list = el('ol', 'spots', null, track), grip = el('div', 'grip', null, track), tip = el('div', 'tip', null, root);
     notes.setAttribute('role', 'status');
@@ -324,6 +351,7 @@
     start.type = 'button';
     start.onclick = () => trigger('act', { id: 'start' });
 
+    const me = { data: OUTLINE, room: 0, scale: '', redraw: () => paint() };
     let v = OUTLINE, L = null, picture = null, places = [], seen = '', asked = null, drag = null, column = null, current = 0, told = '';
 
     // -- faces: what the stages see, asked for when the picture stands --
@@ -339,7 +367,8 @@
       clearTimeout(waiting);
       const key = v.faces_key && JSON.stringify(v.faces_key);
       if (!key || (cache.has(key) && !v.loading) || !server?.faces) return;
-      waiting = setTimeout(() => look(v.faces_key, key), v.loading ? 1000 : 250);
+      const opened = () => 'opened' in document.documentElement.dataset;      // before that, v is not what this visit's link says
+      waiting = setTimeout(() => (opened() ? look(v.faces_key, key) : ask()), v.loading ? 1000 : 250);
     }
     async function look(of, key) {
       if (!v.loading) cache.set(key, null);
@@ -366,7 +395,12 @@
       const began = performance.now(), pad = parseFloat(getComputedStyle(track).marginLeft) || 0;
       const extra = pictures(), empty = v === OUTLINE;
       const data = extra.guesses === v.guesses ? v : { ...v, guesses: extra.guesses };
-      L = layout(data, pic.clientWidth - 2 * pad);
+      me.data = data;
+      me.room = pic.clientWidth - 2 * pad;
+      const others = beside.has(me) ? [...beside].filter(one => one !== me && one.room) : [];
+      const scale = common([data, ...others.map(one => one.data)], Math.min(me.room, ...others.map(one => one.room)));
+      me.scale = JSON.stringify(scale);
+      L = layout(data, me.room, scale);
       const s = svg('svg', { width: L.width, height: HEIGHT, viewBox: `0 0 ${L.width} ${HEIGHT}`, 'aria-hidden': 'true' });
       const pattern = svg('pattern', { id: hatch, width: 5, height: 5, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' }, svg('defs', {}, s));
       svg('rect', { width: 1.4, height: 5, class: 'stroke' }, pattern);
@@ -394,12 +428,12 @@
       if (empty) svg('line', { x1: L.cut, x2: L.cut, y1: 22, y2: RAIL - 30, class: 'cutline pale' }, s);
       else {
         drawRail(s, L, v, places);
-        picture.cut = drawCut(s, L, v.cuts[v.cut].word);
+        picture.cut = drawCut(s, L, v.cuts[v.cut].word, v.pinned);
       }
       track.style.width = L.width + 'px';
       track.querySelector('svg')?.remove();
       track.prepend(s);
-      grip.hidden = empty;
+      grip.hidden = empty || Boolean(v.pinned);
       start.hidden = !empty;
       moveGrip(L.cut);
       hold(asked ?? v.cut);
@@ -410,6 +444,7 @@
         seen = v.arch;
         pic.scrollLeft = L.width + 2 * pad > pic.clientWidth + 1 ? L.cut + pad - pic.clientWidth * .7 : 0;
       }
+      for (const one of others) if (one.scale !== me.scale) one.redraw();
       requestAnimationFrame(edges);
       element.dataset.painted = String(performance.now());
       element.dataset.took = (performance.now() - began).toFixed(1);
@@ -418,12 +453,26 @@
     function words(notice) {
       title.textContent = v.headline;
       sub.textContent = v.subline;
+      marked();
       const all = [v.failure && { kind: 'failed', icon: 'warn', title: v.failure.title, text: v.failure.text },
         v.loading && pending && { kind: 'info', title: pending.text, text: progress(pending) }, v.notice || notice];
       const say = JSON.stringify([all, v.failure?.fix]);
       if (say === told) return;                                    // an unchanged card is not read out again
       told = say;
       notes.replaceChildren(...all.filter(Boolean).map(card));
+    }
+    function marked() {
+      const { mark, pinned } = v;
+      if (pinned) title.setAttribute('aria-level', 2); else title.removeAttribute('aria-level');
+      if (mark) root.setAttribute('aria-label', pinned ? 'A, the pinned design' : 'B, the design that follows the controls'); else root.removeAttribute('aria-label');
+      if (mark) root.setAttribute('role', 'group'); else root.removeAttribute('role');
+      list.setAttribute('aria-label', 'The network from photo to outputs' + (mark ? `, ${mark}` : ''));
+      badge.textContent = mark || '';
+      badge.hidden = !mark;
+      compare.hidden = mark !== '';
+      swap.hidden = unpin.hidden = !pinned;
+      deeds.hidden = compare.hidden && swap.hidden;
+      root.classList.toggle('pinned', Boolean(pinned));
     }
     const progress = ({ done, total }) => (total ? `${(done / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB` : '');
     function card(note) {
@@ -432,7 +481,7 @@
       box.append(icon(note.icon || (note.kind === 'offline' ? 'offline' : 'info')), p);
       el('b', '', note.title, p);
       if (note.text) p.append(el('br'), note.text);
-      if (note.kind === 'failed') {
+      if (note.kind === 'failed' && !v.pinned) {
         button('Show', '', () => { pick(v.failure.qual); reveal(v.failure.qual); });
         if (v.failure.fix) button(v.failure.fix, 'mend', () => trigger('mend', {}));
       }
@@ -465,9 +514,11 @@
     const rodSpot = (rod, x0, x1, h) => ({ qual: rod.qual, quals: [rod.qual], say: rod.say, x0, x1, top: Math.max(24, AXIS - h / 2 - 12), head: rod.name, what: rod.detail,
       facts: [['out', rod.state === 'ok' ? String(rod.width) : '?'], ['params', short(rod.params)], ['MACs', short(rod.macs)]] });
 
+    // Names of layers mean the other ribbon's design: a pinned one takes part where it has the same body.
+    const shares = () => !v.pinned || [...beside].some(one => one !== me && one.data.arch === v.arch);
     // The column behind what is picked: the stage that holds the layer, or all that lies in a picked container.
     function select() {
-      const q = Explorer.picked, mine = q ? picture.spots.filter(s => s.quals.some(own => isIn(q, own) || isIn(own, q))) : [];
+      const q = shares() && Explorer.picked, mine = q ? picture.spots.filter(s => s.quals.some(own => isIn(q, own) || isIn(own, q))) : [];
       picture.spots.forEach((s, k) => list.children[k + 1].firstChild.setAttribute('aria-current', String(mine.includes(s))));
       column.setAttribute('visibility', mine.length ? 'visible' : 'hidden');
       if (!mine.length) return;
@@ -503,7 +554,7 @@
     list.addEventListener('pointerout', hide);
     list.addEventListener('focusin', e => { const b = spotOf(e); if (b && b.matches(':focus-visible')) show(b.spot); });
     list.addEventListener('focusout', hide);
-    list.addEventListener('click', e => { const b = spotOf(e); if (b) { roam([...list.children].indexOf(b.parentNode) - 1, false); pick(b.spot.qual); } });
+    list.addEventListener('click', e => { const b = spotOf(e); if (b) { roam([...list.children].indexOf(b.parentNode) - 1, false); if (shares()) pick(b.spot.qual); else show(b.spot); } });
     list.addEventListener('keydown', e => {
       const last = picture.spots.length - 1, to = { ArrowLeft: current - 1, ArrowRight: current + 1, Home: 0, End: last }[e.key];
       if (e.key === 'Escape') hide();
@@ -538,7 +589,7 @@
       hold(to);
       clearTimeout(unanswered);
       unanswered = setTimeout(() => { asked = null; if (!drag) settle(); }, 4000);
-      trigger('cut', { cut: v.cuts[to].name });
+      Explorer.change('cut', { value: v.cuts[to].name, problem: '' });
     }
     const isWhole = cut => cut.word !== cut.name;
     grip.addEventListener('keydown', e => {
@@ -630,7 +681,10 @@
     pic.addEventListener('scroll', () => { edges(); hide(); }, { passive: true });
 
     function update(value) {
-      const fresh = value.stages ? value : OUTLINE;
+      const fresh = value.stages ? value : OUTLINE, others = [...beside].filter(one => one !== me);
+      root.hidden = Boolean(value.hidden);
+      if (fresh.mark) beside.add(me); else if (beside.delete(me)) others.forEach(one => one.redraw());
+      if (value.hidden) { v = me.data = OUTLINE; me.room = 0; return; }
       const otherBody = fresh.arch !== v.arch;
       v = fresh;
       if (asked === v.cut || otherBody) { asked = null; clearTimeout(unanswered); }

@@ -26,9 +26,7 @@ Explorer.stepper = (element, props, trigger, watch) => {
   function go(k) {
     const state = props.value, last = state.values.length - 1, to = Math.max(0, Math.min(last, k));
     if (last < 0 || to === place(state)) return;
-    props.value = { ...state, value: state.values[to].id, problem: '' };
-    draw(props.value);
-    trigger('moved');
+    set({ value: state.values[to].id, problem: '' });
   }
 
   less.addEventListener('click', () => go(place(props.value) - 1));
@@ -41,5 +39,5 @@ Explorer.stepper = (element, props, trigger, watch) => {
     event.preventDefault();
   });
 
-  Explorer.hold(element, props, watch, draw);
+  const set = Explorer.hold(element, props, watch, trigger, draw);
 };

@@ -15,7 +15,7 @@ Explorer.tree = (element, props, trigger, watch) => {
   // Arrays under a header -> rows with names; `up` is the row above in the tree, `qual` the parts joined, folds left out.
   function unpack({ columns, classes, groups, rows: lines }) {
     const above = [], bases = [''];
-    return lines.map(line => {
+    return inFull(lines).map(line => {
       const row = {};
       columns.forEach((column, k) => { row[column] = line[k]; });
       row.cls = classes[row.cls];
@@ -27,6 +27,19 @@ Explorer.tree = (element, props, trigger, watch) => {
       bases[row.depth + 1] = row.flags & FOLD ? bases[row.depth] : row.qual + '.';
       return row;
     });
+  }
+
+  // A line of four is otherwise as its sibling before it, and so are the lines below.
+  function inFull(lines) {
+    const full = [], begin = [];          // begin: where the last line of each depth stands
+    for (const line of lines) {
+      const [depth] = line, from = begin[depth], to = full.length;
+      begin[depth] = to;
+      if (line.length > 4) { full.push(line); continue; }
+      full.push([...line, ...full[from].slice(4)]);
+      for (let k = from + 1; k < to; k++) full.push(full[k]);
+    }
+    return full;
   }
 
   const isOpen = row => folds.get(row.qual) ?? Boolean(row.flags & OPEN);

@@ -16,7 +16,7 @@ from explorer.spec import ClassifierSpec, SpecError, TrainSpec
 from explorer.trace.tracer import trace
 from explorer.train.schedule import phases, planned_rates
 from explorer.ui import sheet
-from explorer.ui.describe import cannot_train, count_groups, describe, describe_tab, group_payload
+from explorer.ui.describe import AT_FIRST, View, cannot_train, count_groups, describe, describe_tab, group_payload
 from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, number, read, show, usual_rates, within_reach
 from explorer.ui.services import Services
 from explorer.views.numbers import rate as words
@@ -34,13 +34,13 @@ class Held:
     """What the page holds when something happens.
 
     values  of the controls, by name
-    tab     the inner tab on show
+    view    what of the model is on show
     run     the value of the run widget: {"run", "token", …}
     event   what a widget sent with its event
     """
 
     values: Mapping[str, object]
-    tab: str = "tree"
+    view: View = AT_FIRST
     run: object = None
     event: Mapping[str, object] | None = None
 
@@ -64,26 +64,24 @@ class ClassifierHandlers:
 
     def refresh(self, held: Held) -> Payloads:
         """Any control moved."""
-        return self.redrawn(held.values, held.tab)
+        return self.redrawn(held.values, held.view)
 
-    def redrawn(self, values: Mapping[str, object], tab: str) -> Payloads:
+    def redrawn(self, values: Mapping[str, object], view: View) -> Payloads:
         """Values of all widgets that show the model; only the sentences where something it is made of is in doubt."""
         reading = self._read(values)
         if not reading.builds:
             return {"notices": problems(reading.problems)}
         try:
-            payloads, doubts = describe(reading, self.services, tab)
+            payloads, doubts = describe(reading, self.services, view)
         except SpecError as error:
             return {"notices": problems({**reading.problems, error.field: str(error)})}
+        for name in ("cut", "groups"):
+            payloads[name] |= turn_of(values.get(name))
         return {**payloads, "notices": problems({**doubts, **reading.problems})}
 
     def changed(self, held: Held, **new: object) -> Payloads:
         """Some controls get new values, and the picture follows."""
-        return {**new, **self.redrawn({**held.values, **new}, held.tab)}
-
-    def cut_dragged(self, held: Held) -> Payloads:
-        """The ribbon's cut was let go over another place."""
-        return self.changed(held, cut={**held.part("cut"), "value": held.asked("cut")})
+        return {**new, **self.redrawn({**held.values, **new}, held.view)}
 
     def rate_typed(self, held: Held) -> Payloads:
         """The head's rate: the groups below keep their distance to it."""
@@ -96,7 +94,7 @@ class ClassifierHandlers:
             {**row, "rate": words(min(10.0, rate * reading.train.lr / rates[-1]))}
             for row, rate in zip(held.part("groups")["rows"], rates, strict=True)
         ]
-        return self.redrawn({**held.values, "groups": {"rows": rows}}, held.tab)
+        return self.redrawn({**held.values, "groups": {"rows": rows}}, held.view)
 
     def groups_moved(self, held: Held) -> Payloads:
         """A rate or a lock of a group: the head's rate and the rate field are one and the same."""
@@ -115,7 +113,7 @@ class ClassifierHandlers:
                 zip(held.part("groups").get("rows", []), usual_rates(train.schedule, train.lr, len(rates)), strict=True)
             )
         ] if rates else []  # fmt: skip
-        return self.redrawn({**held.values, "groups": {"rows": rows}}, held.tab)
+        return self.redrawn({**held.values, "groups": {"rows": rows}}, held.view)
 
     def _rates(self, held: Held) -> list[float | None]:
         """The groups' rates as numbers; None for what is none, nothing at all for what are no rows."""
@@ -142,7 +140,7 @@ class ClassifierHandlers:
         """Random weights, said openly, and no group frozen."""
         rows = [{**row, "frozen": False} for row in held.part("groups").get("rows", []) if isinstance(row, dict)]
         return {
-            **self.redrawn({**held.values, "weights": "Random", "groups": {"rows": rows}}, held.tab),
+            **self.redrawn({**held.values, "weights": "Random", "groups": {"rows": rows}}, held.view),
             "weights": "Random",
         }
 
@@ -158,10 +156,11 @@ class ClassifierHandlers:
     def tab_chosen(self, held: Held) -> Payloads:
         """Another inner tab: only what is on show is described."""
         tab = next((tab for tab in TABS if tab == str(held.asked("value")).lower()), "tree")
+        view = replace(held.view, tab=tab)
         if tab == "data":
-            return {"tab": tab, "sheet": self._sheet(held.values)}
+            return {"view": view, "sheet": self._sheet(held.values)}
         reading = self._read(held.values)
-        return {"tab": tab, **(describe_tab(reading, tab) if reading.builds else {})}
+        return {"view": view, **(describe_tab(reading, view) if reading.builds else {})}
 
     # ---- data ----
 
@@ -172,16 +171,16 @@ class ClassifierHandlers:
         if needs_path and not str(held.values.get("path") or "").strip():
             return {**shown, **self.refresh(held)}
         fitted, problem = self._fit_outputs(held)
-        shown |= {**fitted, **self.redrawn({**held.values, **fitted}, held.tab)}
+        shown |= {**fitted, **self.redrawn({**held.values, **fitted}, held.view)}
         if problem:
             shown["notices"]["problems"]["path" if needs_path else "data"] = problem
-        if held.tab == "data":
+        if held.view.tab == "data":
             shown["sheet"] = self._sheet(held.values)
         return shown
 
     def data_changed(self, held: Held) -> Payloads:
         """How much of the set, how hard, how augmented, how large."""
-        return {**self.refresh(held), **({"sheet": self._sheet(held.values)} if held.tab == "data" else {})}
+        return {**self.refresh(held), **({"sheet": self._sheet(held.values)} if held.view.tab == "data" else {})}
 
     def another_batch(self, held: Held) -> Payloads:
         """The contact sheet of another batch."""
@@ -202,7 +201,7 @@ class ClassifierHandlers:
 
     # ---- whole pages ----
 
-    def page_for(self, spec: ClassifierSpec, train: TrainSpec, tab: str = "tree", said: str = "") -> Payloads:
+    def page_for(self, spec: ClassifierSpec, train: TrainSpec, view: View = AT_FIRST, said: str = "") -> Payloads:
         """Every control for these specs, and the picture; `said` is a sentence about the page as a whole."""
         held: Payloads = {
             **show(spec, train),
@@ -210,14 +209,14 @@ class ClassifierHandlers:
             "chips": {"widths": list(spec.head.widths), "outputs": spec.n_out, "outputs_editable": True},
             "groups": group_payload(spec, train),
         }
-        payloads = {**held, **self.redrawn({**held, "file": None, "path": ""}, tab)}
+        payloads = {**held, **self.redrawn({**held, "file": None, "path": ""}, view)}
         if said:
             payloads["notices"] = problems({"link": said})
         return {**payloads, "file": {"visible": False, "value": None}, "path": {"visible": False, "value": ""}}
 
     def defaults(self, held: Held) -> Payloads:
         """Back to the chapter's model."""
-        return self.page_for(ClassifierSpec(), TrainSpec(), held.tab)
+        return self.page_for(ClassifierSpec(), TrainSpec(), held.view)
 
     def opened(self, query: Mapping[str, str]) -> Payloads:
         """A visit: the page for its link, with a sentence for each part of the link that was dropped."""
@@ -249,7 +248,7 @@ class ClassifierHandlers:
             return BUSY
         fitted, problem = self._fit_outputs(held)
         values = {**held.values, **fitted}
-        shown = {**fitted, **self.redrawn(values, held.tab)}
+        shown = {**fitted, **self.redrawn(values, held.view)}
         wrong = shown["notices"]["problems"]
         reading = self._read(values)
         if problem:
@@ -283,6 +282,12 @@ class ClassifierHandlers:
 
     def _read(self, values: Mapping[str, object]) -> Reading:
         return read(values, self.services.is_allowed_file)
+
+
+def turn_of(value: object) -> Payloads:
+    """Which turn of a widget an answer is about: a page that has gone on drops the answer to an earlier one."""
+    turn = value.get("turn") if isinstance(value, Mapping) else None
+    return {"turn": turn} if isinstance(turn, int) else {}
 
 
 def number_or_none(value: object) -> float | None:

@@ -11,12 +11,14 @@ import gradio as gr
 from explorer.spec import ClassifierSpec, TrainSpec
 from explorer.ui.build_panel import build_panel
 from explorer.ui.classifier_handlers import ClassifierHandlers, Held
+from explorer.ui.describe import AT_FIRST
 from explorer.ui.faces import faces_function
 from explorer.ui.services import Services
 from explorer.ui.train_panel import train_panel
 from explorer.ui.widget import widget
 
 INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+AT_ONCE = {"trigger_mode": "multiple"}
 ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "size", "n_in")
 PICTURE = (
     "ribbon", "numbers", "tree", "layers", "code", "summary", "notices", "topbar", "weightsline", "datahint", "cut",
@@ -50,7 +52,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     build = build_panel(first)
     with gr.Column(elem_classes="page"):
         notices = widget("notices", {"problems": {}, "targets": TARGETS})
-        ribbon = widget("ribbon", first["ribbon"], events=("cut", "act", "mend"),
+        ribbon = widget("ribbon", first["ribbon"], events=("act", "mend"),
                         server_functions=[faces_function(services)])  # fmt: skip
         with gr.Row(elem_classes="cols"):
             with gr.Column(min_width=0):
@@ -68,14 +70,14 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
                         pictures = widget("sheet", {"loading": True}, events=("again",))
             with gr.Column(min_width=0, elem_classes="train"):
                 panel = train_panel(services, first)
-    tab = gr.State("tree")
+    view = gr.State(AT_FIRST)
     picture = widget("picture", "", classes=("unseen",))
     instant = {**INSTANT, "show_progress_on": picture}
 
     controls = {**build.controls, **panel.controls}
     components = {
         **controls, "ribbon": ribbon, "numbers": numbers, "tree": tree, "layers": layers, "code": code,
-        "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "tab": tab,
+        "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "view": view,
         "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt,
     }  # fmt: skip
 
@@ -95,12 +97,13 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
         """Let a handler answer an event: it gets what the page holds, and changes the picture and what `more` names.
 
         An event names as little as it can: each component it may change costs the browser a millisecond or two.
+        Where the handler reads what the event brought, `AT_ONCE`: a deferred event would bring that of the first.
         """
 
         def answer(sent: gr.EventData, on_show, *values):
             return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, None, sent._data)))
 
-        event(answer, [tab, *controls.values()], changing(*PICTURE, *more), **{**instant, **how})
+        event(answer, [view, *controls.values()], changing(*PICTURE, *more), **{**instant, **how})
 
     def on_run(event, handler: Callable[[Held], dict], *changes: str, **how) -> None:
         """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
@@ -108,7 +111,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
         def answer(sent: gr.EventData, on_show, run, *values):
             return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, run, sent._data)))
 
-        inputs = [tab, panel.run, *controls.values()]
+        inputs = [view, panel.run, *controls.values()]
         event(answer, inputs, changing(*changes), **{**instant, **how})
 
     def open_link(request: gr.Request):
@@ -131,11 +134,10 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     for chosen in (controls["data"].select, controls["path"].submit, controls["path"].blur):
         on(chosen, handlers.data_chosen, "path", "chips", "sheet")
     on(build.title.defaults, handlers.defaults, *components)
-    on(ribbon.cut, handlers.cut_dragged)
-    on(ribbon.act, handlers.acted, "weights", "file")
+    on(ribbon.act, handlers.acted, "weights", "file", **AT_ONCE)
     on(ribbon.mend, handlers.mended, *build.controls)
-    on(inner.select, handlers.tab_chosen, "tab", "sheet")
-    on(pictures.again, handlers.another_batch, "sheet")
+    on(inner.select, handlers.tab_chosen, "view", "sheet", **AT_ONCE)
+    on(pictures.again, handlers.another_batch, "sheet", **AT_ONCE)
     on_run(panel.go.click, handlers.train, *PICTURE, "chips", "run", "go", "halt", trigger_mode="once")
     on_run(panel.halt.click, handlers.stop, "halt", trigger_mode="once")
     on_run(panel.run.attached, handlers.attached, "go", "halt")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -37,7 +37,20 @@ GROUPS_HELP = {
 }
 
 
-def describe(reading: Reading, services: Services, tab: str) -> tuple[dict[str, object], dict[str, str]]:
+@dataclass(frozen=True)
+class View:
+    """What of the model a page has on show.
+
+    tab  the inner tab
+    """
+
+    tab: str = "tree"
+
+
+AT_FIRST = View()
+
+
+def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str, object], dict[str, str]]:
     """Payloads by widget name for a model, of the tabs only the one on show; and what it makes doubtful, by field.
 
     Raises SpecError where nothing can be built.
@@ -54,16 +67,16 @@ def describe(reading: Reading, services: Services, tab: str) -> tuple[dict[str, 
         "weightsline": weights_line(spec),
         "datahint": data_hint(spec, train),
         "topbar": topbar(services, spec, train),
-        **one_tab(tab, spec, shown),
+        **one_tab(view, spec, shown),
     }
     payloads["numbers"] = numbers(shown, ms=1000 * (time.perf_counter() - start))
     return payloads, train_problems(shown, train)
 
 
-def describe_tab(reading: Reading, tab: str) -> dict[str, object]:
+def describe_tab(reading: Reading, view: View) -> dict[str, object]:
     """The payload of one inner tab alone; {} where nothing can be built."""
     try:
-        return one_tab(tab, reading.spec, shown_trace(reading.spec, reading.train))
+        return one_tab(view, reading.spec, shown_trace(reading.spec, reading.train))
     except SpecError:
         return {}
 
@@ -86,15 +99,15 @@ def shown_trace(spec: ClassifierSpec, train: TrainSpec) -> Trace:
     return freeze_rows(plain, frozen_count(train, len(groups_of(plain))), train.train_bn)
 
 
-def one_tab(tab: str, spec: ClassifierSpec, shown: Trace) -> dict[str, object]:
+def one_tab(view: View, spec: ClassifierSpec, shown: Trace) -> dict[str, object]:
     """The payload of one inner tab; {} for tabs that do not show the model."""
-    if tab == "tree":
+    if view.tab == "tree":
         return {"tree": tree(shown)}
-    if tab == "layers":
+    if view.tab == "layers":
         return {"layers": table(shown)}
-    if tab == "code":
+    if view.tab == "code":
         return {"code": code(spec, shown)}
-    if tab == "summary":
+    if view.tab == "summary":
         return {"summary": {"sections": [{"title": "torchinfo", "lang": "text", "text": torchinfo_text(spec)}]}}
     return {}
 

@@ -81,13 +81,14 @@ def stage_pictures(body: BodySpec, quals: tuple[str, ...]) -> dict[str, str]:
 
     Raises ValueError where the body cannot be built, RuntimeError where it cannot run at this size.
     """
-    network = _body(body.arch, body.weights, body.cut, body.n_in)
+    network = shared_body(body.arch, body.weights, body.cut, body.n_in)
     seen = activations.faces(network, _picture(body), quals)
     return {qual: face_png(face) for qual, face in seen.items()}
 
 
 @lru_cache(maxsize=2)
-def _body(arch: str, weights: str | None, cut: int | str | None, n_in: int) -> nn.Sequential:
+def shared_body(arch: str, weights: str | None, cut: int | str | None, n_in: int) -> nn.Sequential:
+    """The body in eval mode; the last two are kept, for all who look inside one."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return create_body(arch, cut=cut, weights=weights, n_in=n_in).eval()

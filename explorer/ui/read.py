@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from explorer import link
-from explorer.models.bodies import Cut, child_names, dropped_parts, legal_cuts, list_archs, resolve_cut
+from explorer.models.bodies import Cut, legal_cuts, list_archs, resolve_cut
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec
 from explorer.train.schedule import group_rates
 from explorer.views.numbers import rate as words
@@ -311,16 +311,15 @@ def _name_of(words: Mapping[str, object], value: object) -> str:
 def cut_steps(spec: ClassifierSpec) -> dict[str, object]:
     """What the cut's stepper shows: every legal cut, and which one stands."""
     arch = spec.body.arch
-    children = len(child_names(arch)) + len(dropped_parts(arch))
     return {
         "value": resolve_cut(arch, spec.body.cut).name,
-        "values": [{"id": place.name, "label": cut_label(place, children)} for place in legal_cuts(arch)],
+        "values": [{"id": place.name, "label": cut_label(place)} for place in legal_cuts(arch)],
     }
 
 
-def cut_label(place: Cut, children: int) -> str:
+def cut_label(place: Cut) -> str:
     """Where a cut lies, "−2 · after layer4" at a boundary of the network's children, "after layer3.2" inside one."""
-    return f"after {place.name}" if place.index is None else f"−{children - place.index} · after {place.name}"
+    return f"after {place.name}" if place.from_end is None else f"−{-place.from_end} · after {place.name}"
 
 
 def upload_folder_only(folders: tuple[Path, ...]) -> Callable[[str], bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby, takewhile
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from explorer.views.numbers import shape, short
 GROUPS = (EARLY, LATE, HEAD, MIXED)
 COLUMNS = ("depth", "part", "index", "name", "cls", "shape", "params", "macs", "bytes", "group", "flags", "early")
 OPEN, FOLD, FROZEN, FAILED, KIDS = 1, 2, 4, 8, 16
+NEVER = 10**9
+ALIKE = 5  # so many siblings of one structure fold into a row even where their sizes differ
 SHORT_CLASSES = {"BatchNorm2d": "BN", "Conv2d": "Conv", "MaxPool2d": "MaxPool", "AvgPool2d": "AvgPool"}
 
 
@@ -23,6 +25,7 @@ class Node(NamedTuple):
     weights  parameters outside normalisation layers; `learning` of them learn: norms learn even in a frozen group
     group    of all its parameters; "mixed" when they are not in one
     kind     equal for nodes of the same structure, shapes and sizes, down to the leaves
+    form     equal for nodes of the same structure, whatever their shapes and sizes
     """
 
     layer: Layer
@@ -36,6 +39,7 @@ class Node(NamedTuple):
     learning: int
     group: str
     kind: int
+    form: int
 
     @property
     def part(self) -> str:
@@ -57,6 +61,7 @@ class Row(NamedTuple):
     cls      class and detail in one: "Dropout 0.25", "BasicBlock ×5"
     early    share of the early group in its parameters, for mixed rows
     flags    OPEN by default, FOLD, FROZEN, FAILED, KIDS, added up
+    again    all below it is as below the sibling before it
     """
 
     depth: int
@@ -71,6 +76,7 @@ class Row(NamedTuple):
     group: str
     early: float
     flags: int
+    again: bool = False
 
 
 def tree(trace: Trace) -> dict:
@@ -78,10 +84,14 @@ def tree(trace: Trace) -> dict:
 
     {"columns", "classes", "groups", "rows": [[depth, part, …, flags(, early)]], "total",
     "failure": {"qual", "reason"} | None}. A row's qualified name is its parts joined from the root, folds left out.
+    A row of [depth, part, index, name] alone is otherwise as the sibling before it, and so is all below it.
     """
     classes: dict[str, int] = {}
     rows = []
-    for row in tree_rows(trace):
+    for row in _once(tree_rows(trace)):
+        if row.again:
+            rows.append([row.depth, row.part, row.index, row.name])
+            continue
         values = [
             row.depth, row.part, row.index, row.name, classes.setdefault(row.cls, len(classes)), row.out_shape,
             row.params, row.macs, row.activation_bytes, GROUPS.index(row.group), row.flags,
@@ -96,6 +106,16 @@ def tree(trace: Trace) -> dict:
         "total": trace.totals.params,
         "failure": failure,
     }
+
+
+def _once(rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows without those below a row that is `again`."""
+    told = NEVER
+    for row in rows:
+        if row.depth > told:
+            continue
+        told = row.depth if row.again else NEVER
+        yield row
 
 
 def tree_text(trace: Trace) -> str:
@@ -137,6 +157,7 @@ def _node(layer: Layer, kids: tuple[Node, ...], kinds: dict[tuple, int], failed:
         layer.cls, layer.detail, layer.in_shape, layer.out_shape, layer.params, layer.trainable, layer.group, failed,
         tuple((kid.part, kid.kind) for kid in kids),
     )  # fmt: skip
+    structure = (layer.cls, layer.group, failed, tuple((kid.part, kid.form) for kid in kids))
     params, trainable, macs, held = layer.params, layer.trainable, layer.macs, layer.activation_bytes
     early = params if layer.group == EARLY else 0
     weights, learning = (0, 0) if layer.norm else (params, trainable)
@@ -148,49 +169,80 @@ def _node(layer: Layer, kids: tuple[Node, ...], kinds: dict[tuple, int], failed:
         early += kid.early
         weights += kid.weights
         learning += kid.learning
-    kind = kinds.setdefault(looks, len(kinds))
-    return Node(layer, kids, params, trainable, macs, held, early, weights, learning, layer.group, kind)
+    kind, form = (kinds.setdefault(key, len(kinds)) for key in (looks, structure))
+    return Node(layer, kids, params, trainable, macs, held, early, weights, learning, layer.group, kind, form)
 
 
 def _together(run: tuple[Node, ...]) -> Node:
     """Siblings as one: their sums, what the last one hands on."""
     sums = [sum(column) for column in zip(*(node[2:9] for node in run), strict=True)]
     groups = {node.group for node in run}
-    return Node(run[-1].layer, run, *sums, group=groups.pop() if len(groups) == 1 else MIXED, kind=-1)
+    return Node(run[-1].layer, run, *sums, group=groups.pop() if len(groups) == 1 else MIXED, kind=-1, form=-1)
 
 
-def _walk(node: Node, depth: int, failed: str | None, each: bool, alone: bool, first: bool) -> Iterator[Row]:
+def _walk(
+    node: Node, depth: int, failed: str | None, each: bool, alone: bool, first: bool, again: bool = False
+) -> Iterator[Row]:
     """A node's row, then its children's, runs of them folded.
 
     alone  it has no siblings to choose from: unfolded from the start
     first  it holds the input's end of the body, where the stem is
+    again  the sibling before it is of the same kind, and its row stands at the same depth
     """
-    yield _module_row(node, depth, failed, opened=alone)
+    yield _module_row(node, depth, failed, opened=alone)._replace(again=again)
+    before = None
     for run in _runs(node.kids, first, each):
         inner = depth + 1
         if len(run) == 1:
-            only = alone and len(node.kids) == 1
-            yield from _walk(run[0], inner, failed, each, only, first and run[0] is node.kids[0])
+            only, again = alone and len(node.kids) == 1, before is not None and before.kind == run[0].kind
+            yield from _walk(run[0], inner, failed, each, only, first and run[0] is node.kids[0], again)
+            before = run[0]
             continue
-        repeats = run[0].kind == run[1].kind
+        before = None
+        repeats = run[0].form == run[1].form
         yield _fold_row(run, inner, repeats)
-        for member in run[0].kids if repeats and not each else run:
-            yield from _walk(member, inner + 1, failed, each, False, False)
+        members = run[0].kids if repeats and not each else run
+        for k, member in enumerate(members):
+            again = k > 0 and member.kind == members[k - 1].kind
+            yield from _walk(member, inner + 1, failed, each, False, False, again)
 
 
 def _runs(kids: tuple[Node, ...], first: bool, each: bool) -> list[tuple[Node, ...]]:
     """Children side by side that share one row: the stem's layers, and neighbours of the same kind.
 
     Where all children are of one kind, their parent's row already says so: no fold, unless the text is to be short.
+    Many of one structure fold together even where their sizes differ, as in a dense block.
     """
     stem = tuple(takewhile(lambda kid: not kid.layer.container, kids)) if first else ()
     runs = [stem] if 2 <= len(stem) < len(kids) else []
     rest = kids[len(stem) :] if runs else kids
-    for _, same in groupby(rest, key=lambda kid: kid.kind):
-        run = tuple(same)
-        apart = not run[0].layer.container or (each and len(run) == len(kids))
-        runs += [(kid,) for kid in run] if apart else [run]
+    for _, alike in groupby(rest, key=lambda kid: kid.form):
+        siblings = tuple(alike)
+        if len(siblings) >= ALIKE and siblings[0].layer.container and not _same(siblings):
+            runs.append(siblings)
+            continue
+        for _, same in groupby(siblings, key=lambda kid: kid.kind):
+            run = tuple(same)
+            apart = not run[0].layer.container or (each and len(run) == len(kids))
+            runs += [(kid,) for kid in run] if apart else [run]
     return runs
+
+
+def _same(run: tuple[Node, ...]) -> bool:
+    return all(node.kind == run[0].kind for node in run)
+
+
+def _difference(run: tuple[Node, ...]) -> str:
+    """What sets siblings of one structure apart, from the first to the last: "in 256–2,160 channels"; "" if nothing."""
+    first, last = run[0].layer, run[-1].layer
+    if first.in_shape and last.in_shape and first.in_shape != last.in_shape:
+        if first.in_shape[1:] == last.in_shape[1:]:
+            return f"in {first.in_shape[0]:,}–{last.in_shape[0]:,} channels"
+        return f"in {shape(first.in_shape)} to {shape(last.in_shape)}"
+    if first.detail != last.detail:
+        return f"{first.detail} to {last.detail}"
+    inner = (_difference(pair) for pair in zip(run[0].kids, run[-1].kids, strict=True))
+    return next(filter(None, inner), "")
 
 
 def _module_row(node: Node, depth: int, failed: str | None, opened: bool) -> Row:
@@ -204,7 +256,8 @@ def _fold_row(run: tuple[Node, ...], depth: int, repeats: bool) -> Row:
     part = f"{run[0].part}–{run[-1].part}"
     index = _index(f"{run[0].layer.qual.rpartition('.')[0]}.{part}")
     if repeats:
-        name, cls = "" if index else part, f"{run[0].layer.cls} ×{len(run)}"
+        name = "" if index else _span(run[0].part, run[-1].part)
+        cls = ", ".join(filter(None, (f"{run[0].layer.cls} ×{len(run)}", _difference(run))))
     else:
         name, cls = "stem", ", ".join(SHORT_CLASSES.get(node.layer.cls, node.layer.cls) for node in run)
     return _row(_together(run), depth, part, index, name, cls, FOLD)
@@ -225,6 +278,12 @@ def _row(node: Node, depth: int, part: str, index: str, name: str, cls: str, fla
         early=node.early / node.params if node.params else 0.0,
         flags=flags + FROZEN * node.frozen + KIDS * bool(node.kids),
     )
+
+
+def _span(first: str, last: str) -> str:
+    """A range of siblings for people: "denselayer1" to "denselayer6" is "denselayer1–6"."""
+    word = first.rstrip("0123456789")
+    return f"{first}–{last.removeprefix(word) or last}"
 
 
 def _index(qual: str) -> str:

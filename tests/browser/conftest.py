@@ -26,6 +26,20 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+DISCARD = 9  # a port on which nobody answers
+PATIENCE = 90_000  # milliseconds that a page may take for anything, on a machine whose cores are all busy
+# atRest(): has nothing on the page changed for ten frames? The live run does not count: it changes all the time.
+# An answer of the server changes the page in several steps; who saw the first of them waits for the others by this.
+AT_REST = """(() => {
+  let frames = 0;
+  new MutationObserver(changes => {
+    const run = document.getElementById('run');
+    if (!changes.every(change => run?.contains(change.target))) frames = 0;
+  }).observe(document, { subtree: true, childList: true, attributes: true, characterData: true });
+  const count = () => { frames += 1; requestAnimationFrame(count); };
+  count();
+  window.atRest = () => frames > 10;
+})();"""
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -46,7 +60,7 @@ def free_port() -> int:
 
 
 def start_app(home: Path, port: int, **environment: str) -> App:
-    """Start app.py and wait until it serves its page."""
+    """Start app.py, without weights and without a way to fetch any, and wait until it serves its page."""
     home.mkdir(parents=True, exist_ok=True)
     log = home / "app.log"
     env = {
@@ -55,29 +69,31 @@ def start_app(home: Path, port: int, **environment: str) -> App:
         "TORCH_HOME": str(home / "torch"),
         "GRADIO_SERVER_PORT": str(port),
         "GRADIO_IS_E2E_TEST": "1",
+        "EXPLORER_WEIGHTS": "",
+        "https_proxy": f"http://127.0.0.1:{DISCARD}",
         **environment,
     }
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "app.py")], cwd=ROOT, env=env, stdout=log.open("w"), stderr=subprocess.STDOUT
     )
     url = f"http://127.0.0.1:{port}/"
-    deadline = time.time() + 90
-    while time.time() < deadline:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"The app did not start:\n{log.read_text()[-4000:]}")
         try:
-            urllib.request.urlopen(url, timeout=2).read()
+            urllib.request.urlopen(url, timeout=20).read()
             return App(url, process, home, log)
         except OSError:
             time.sleep(0.2)
     process.kill()
-    raise RuntimeError(f"The app was not up after 90 s:\n{log.read_text()[-4000:]}")
+    raise RuntimeError(f"The app was not up after 180 s:\n{log.read_text()[-4000:]}")
 
 
 def stop_app(app: App) -> None:
     app.process.terminate()
     try:
-        app.process.wait(10)
+        app.process.wait(30)
     except subprocess.TimeoutExpired:
         app.process.kill()
 
@@ -112,12 +128,14 @@ def open_page(browser, app):
     def open_(query: str = "", *, url: str | None = None, width: int = 1440, height: int = 1000, wait=True, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        context.add_init_script(AT_REST)
         page = context.new_page()
         watch(page, url or app.url, faults)
         page.goto((url or app.url) + query)
         if wait:
-            page.wait_for_selector("html[data-opened] #tree tbody tr", timeout=30_000)
-            page.wait_for_timeout(150)
+            page.wait_for_selector("html[data-opened] #tree tbody tr")
+            page.wait_for_function("atRest()")
         return page
 
     open_.faults = faults

@@ -12,6 +12,7 @@ from explorer.jobs.queue import Queue
 from explorer.jobs.store import App, Store
 
 HERE = Path(__file__).parent
+PATIENCE = 180  # seconds that anything may take, on a machine whose cores are all busy
 ENDED = ("finished", "stopped", "failed")
 
 
@@ -55,13 +56,13 @@ def open_queue(store):
 def wait_for():
     """wait_for(condition) returns what the condition at last gives; the test fails where it never does."""
 
-    def wait(condition: Callable, seconds: float = 20):
-        end = time.monotonic() + seconds
+    def wait(condition: Callable):
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if value := condition():
                 return value
             time.sleep(0.01)
-        pytest.fail(f"waited {seconds} s in vain")
+        pytest.fail(f"waited {PATIENCE} s in vain")
 
     return wait
 
@@ -70,8 +71,8 @@ def wait_for():
 def follow():
     """follow(queue, run_id) polls a run to its end, as a page does: all its events and the last answer."""
 
-    def follow_(queue: Queue, run_id: str, since: int = 0, limit: int = 500, seconds: float = 30):
-        events, end = [], time.monotonic() + seconds
+    def follow_(queue: Queue, run_id: str, since: int = 0, limit: int = 500):
+        events, end = [], time.monotonic() + PATIENCE
         while time.monotonic() < end:
             answer = queue.poll(run_id, since, limit)
             assert answer["since"] == since
@@ -80,6 +81,6 @@ def follow():
             if answer["state"] in ENDED and since == answer["n"]:
                 return events, answer
             time.sleep(0.005)
-        pytest.fail(f"the run did not end in {seconds} s: {answer}")
+        pytest.fail(f"the run did not end in {PATIENCE} s: {answer}")
 
     return follow_

@@ -8,6 +8,8 @@ import time
 
 from explorer.train.events import EpochDone, Failed, Finished, Note, Started, Step, Stopped
 
+LONGEST_BATCH = 300  # seconds: longer than any test waits
+
 
 def started(epochs: int = 2, steps_per_epoch: int = 3) -> Started:
     return Started(epochs, steps_per_epoch, epochs * steps_per_epoch, 96, 24, ("a", "b"), "cpu", 1000, 10, "random")
@@ -41,7 +43,7 @@ def long_batch(spec, train, *, stop, weights_out):
     yield started()
     yield epoch_done(1)
     yield Step(4, 0.5, 1e-3, 0.5)
-    time.sleep(30)
+    time.sleep(LONGEST_BATCH)
     yield Finished()
 
 

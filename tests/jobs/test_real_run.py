@@ -19,7 +19,7 @@ def queue(store, monkeypatch):
 
 def test_a_small_network_trains_in_a_worker_and_leaves_curves_and_weights(queue, store, follow):
     run = queue.submit(SPEC, TrainSpec(epochs=1, augment="none"))
-    events, last = follow(queue, run.id, seconds=180)
+    events, last = follow(queue, run.id)
     kinds = [event["event"] for event in events]
     assert (last["state"], last["reason"]) == ("finished", "")
     started = events[kinds.index("Started")]
@@ -32,6 +32,6 @@ def test_a_small_network_trains_in_a_worker_and_leaves_curves_and_weights(queue,
 
 def test_an_order_that_cannot_be_carried_out_ends_as_failed_with_the_learners_sentence(queue, follow):
     run = queue.submit(ClassifierSpec(SPEC.body, n_out=3), TrainSpec(epochs=1))
-    _, last = follow(queue, run.id, seconds=180)
+    _, last = follow(queue, run.id)
     assert last["state"] == "failed"
     assert last["reason"].startswith("The head has 3 outputs, the data 10 classes")

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,10 +84,12 @@ def test_a_record_that_cannot_be_read_fails_with_the_sentence(store):
 def test_the_flag_asks_the_store_now_and_then(store, record, monkeypatch):
     asked = []
     monkeypatch.setattr(store, "stop_requested", lambda run: asked.append(run) or len(asked) > 1)
+    clock = SimpleNamespace(monotonic=lambda: clock.now, now=1000.0)
+    monkeypatch.setattr("explorer.jobs.worker.time", clock)
     flag = StopFlag(store, "run", every=0.05)
     assert not any(flag() for _ in range(100))
     assert asked == ["run"]
-    time.sleep(0.06)
+    clock.now += 0.06
     assert flag()
     assert flag()
     assert len(asked) == 2

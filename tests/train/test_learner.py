@@ -163,12 +163,18 @@ def test_stop_before_anything_stops(data):
 
 
 def test_stop_does_not_wait_for_a_download_that_hangs(monkeypatch):
-    hang = threading.Event()
-    monkeypatch.setattr(learner, "load", lambda name, **options: hang.wait(30))
+    hang, waited = threading.Event(), threading.Event()
+
+    def load(name, **options):
+        hang.wait(90)
+        waited.set()
+
+    monkeypatch.setattr(learner, "load", load)
     try:
         events = []
         for event in fit(SPEC, TRAIN, device="cpu", stop=lambda: True):
             events.append(event)
+        assert not waited.is_set()
     finally:
         hang.set()
     assert events[-1] == Stopped(0)
@@ -381,7 +387,7 @@ def test_progress_of_what_loads_is_yielded_while_it_loads(monkeypatch):
 
     def load(name, *, progress, **options):
         progress("Fetching pictures", 3, 7, "images")
-        assert moving.wait(10)
+        assert moving.wait(90)
         return colours()
 
     monkeypatch.setattr(learner, "load", load)

@@ -11,6 +11,7 @@ from explorer.jobs.queue import Run, StopAnswer
 from explorer.models.weights import WeightsUnavailable
 from explorer.spec import ClassifierSpec, TrainSpec
 from explorer.ui.classifier_handlers import ClassifierHandlers, Held
+from explorer.ui.describe import View
 from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsDesk
 
@@ -65,6 +66,6 @@ def held(handlers):
     first = handlers.page_for(ClassifierSpec(), TrainSpec())
 
     def changed(*, tab="tree", run=None, event=None, **values) -> Held:
-        return Held({**first, "file": None, "path": "", **values}, tab, run, event)
+        return Held({**first, "file": None, "path": "", **values}, View(tab=tab), run, event)
 
     return changed

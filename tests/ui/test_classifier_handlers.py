@@ -55,15 +55,22 @@ def test_a_value_in_doubt_of_the_training_lets_the_picture_follow(handlers, held
     assert "ribbon" in payloads and "epochs" in payloads["notices"]["problems"]
 
 
-def test_the_cut_dragged_in_the_ribbon_moves_the_stepper(handlers, held):
-    payloads = handlers.cut_dragged(held(event={"cut": "layer3"}))
+def test_the_cut_moves_picture_and_link(handlers, held):
+    payloads = handlers.refresh(held(cut={"value": "layer3"}))
     assert payloads["cut"]["value"] == "layer3"
     assert "cut=layer3" in payloads["topbar"]["link"]
 
 
-@pytest.mark.parametrize("event", [None, {}, {"cut": None}, {"cut": ["x"]}, {"cut": "nowhere"}])
-def test_a_cut_that_cannot_be_falls_back(handlers, held, event):
-    assert handlers.cut_dragged(held(event=event))["cut"]["value"] == "layer4"
+@pytest.mark.parametrize("cut", [None, {}, {"value": None}, {"value": ["x"]}, {"value": "nowhere"}])
+def test_a_cut_that_cannot_be_falls_back(handlers, held, cut):
+    assert handlers.refresh(held(cut=cut))["cut"]["value"] == "layer4"
+
+
+def test_an_answer_says_to_which_turn_of_a_widget_it_belongs(handlers, held):
+    first = handlers.refresh(held())
+    assert "turn" not in first["cut"] and "turn" not in first["groups"]
+    payloads = handlers.refresh(held(cut={"value": "layer3", "turn": 4}, groups={**first["groups"], "turn": 2}))
+    assert payloads["cut"]["turn"] == 4 and payloads["groups"]["turn"] == 2
 
 
 def test_the_rate_field_and_the_heads_row_are_one(handlers, held):
@@ -129,7 +136,7 @@ def test_the_mend_of_a_failed_trace_is_one_click(handlers, held):
 @pytest.mark.parametrize("tab", ["tree", "layers", "code", "summary", "data"])
 def test_each_tab_is_described_when_it_is_chosen(handlers, held, tab):
     payloads = handlers.tab_chosen(held(size=64, event={"value": tab.title()}))
-    assert payloads["tab"] == tab
+    assert payloads["view"].tab == tab
     assert payloads["sheet" if tab == "data" else tab]
 
 

@@ -113,6 +113,29 @@ def test_blocks_of_other_shapes_are_not_the_same(size, folds):
     assert ("Block ×3" in found) is folds
 
 
+def test_many_of_one_structure_fold_together_and_the_row_names_what_differs():
+    rows = tree_rows(classifier("densenet201"))
+    folds = [row for row in rows if row.flags & FOLD and row.cls.startswith("_DenseLayer")]
+    assert [(row.name, row.cls) for row in folds] == [
+        ("denselayer1–6", "_DenseLayer ×6, in 64–224 channels"),
+        ("denselayer1–12", "_DenseLayer ×12, in 128–480 channels"),
+        ("denselayer1–48", "_DenseLayer ×48, in 256–1,760 channels"),
+        ("denselayer1–32", "_DenseLayer ×32, in 896–1,888 channels"),
+    ]
+    members = [row for row in rows if row.cls == "_DenseLayer"]
+    assert len(members) == 6 + 12 + 48 + 32
+    assert sum(row.params for row in folds) == sum(row.params for row in members)
+
+
+def test_a_difference_deep_inside_is_named_too():
+    blocks = [
+        [frame(f"0.0.{k}", cls="Block"), leaf(f"0.0.{k}.0"), leaf(f"0.0.{k}.1", cls="Dropout", detail=f"p 0.{k}")]
+        for k in range(6)
+    ]
+    text = tree_text(made(frame("0"), frame("0.0"), *sum(blocks, []), frame("1", HEAD)))
+    assert "Block ×6, p 0.0 to p 0.5" in text
+
+
 def test_a_parent_with_one_kind_of_child_needs_no_fold():
     rows = named(tree_rows(classifier("resnet34")))
     assert "0.4.0–2" not in rows
