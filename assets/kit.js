@@ -47,22 +47,24 @@ window.Explorer = (() => {
     if (value) draw(value);
   }
 
-  // A widget whose value the server reads back: it stands in props.value, whoever changed it. -> set(change), by which
-  // the page changes it. Each of these is a new turn, and an answer to an earlier turn comes too late to be shown.
+  // A widget whose value the server reads back: it stands in props.value, whoever changed it, less the parts that are
+  // only to be shown. -> set(change), by which the page changes it. Each of these is a new turn, and an answer to an
+  // earlier turn comes too late to be shown.
   const changers = new Map();
-  function hold(element, props, watch, trigger, draw) {
-    let turn = 0;
-    live(element, props, watch, value => {
-      if (value.turn < turn) return;
-      if (JSON.stringify(value) !== JSON.stringify(props.value)) props.value = value;
+  function hold(element, props, watch, trigger, draw, shown = []) {
+    let turn = 0, state = null;
+    function take(value) {
+      state = value;
+      const kept = Object.fromEntries(Object.entries(value).filter(([key]) => !shown.includes(key)));
+      if (JSON.stringify(kept) !== JSON.stringify(props.value)) props.value = kept;
       draw(value);
-    });
+    }
     const set = change => {
-      props.value = { ...props.value, ...change, turn: ++turn };
-      draw(props.value);
+      take({ ...state, ...change, turn: ++turn });
       trigger('moved');
     };
     changers.set(idOf(element), set);
+    live(element, props, watch, value => { if (!(value.turn < turn)) take(value); });
     return set;
   }
   const change = (id, to) => changers.get(id)(to);

@@ -329,12 +329,13 @@
 
   // ---- The widget ----
   const beside = new Set();             // the marked ribbons of the page: { data, room, scale, redraw }
+  let wanted = '';                      // the button that takes over the focus from one that goes: Unpin from Compare, and back
 
   Explorer.ribbon = (element, props, trigger, watch, server) => {
     const root = element.querySelector('.ribbon');
     const lead = el('div', 'lead', null, root), badge = el('span', 'badge', null, lead), title = el('h1', '', null, lead), sub = el('p', '', null, lead);
     const deeds = el('div', 'deeds', null, lead);
-    const deed = (id, text, hint) => { const b = el('button', 'btn', text, deeds); b.type = 'button'; b.title = hint; b.onclick = () => trigger('act', { id }); return b; };
+    const deed = (id, text, hint) => { const b = el('button', 'btn', text, deeds); b.type = 'button'; b.title = hint; b.onclick = () => { wanted = { pin: 'unpin', unpin: 'pin' }[id] || ''; trigger('act', { id }); }; return b; };
     const compare = deed('pin', 'Compare', 'Pin this design as A: what you change from then on is B');
     const swap = deed('swap', 'Swap', 'The pinned design becomes the one that follows the controls, and the other way round');
     const unpin = deed('unpin', 'Unpin', 'Stop comparing');
@@ -473,6 +474,8 @@
       swap.hidden = unpin.hidden = !pinned;
       deeds.hidden = compare.hidden && swap.hidden;
       root.classList.toggle('pinned', Boolean(pinned));
+      const next = { pin: compare, unpin }[wanted];
+      if (next && !next.hidden) { wanted = ''; next.focus({ preventScroll: true }); }
     }
     const progress = ({ done, total }) => (total ? `${(done / 1e6).toFixed(0)} of ${(total / 1e6).toFixed(0)} MB` : '');
     function card(note) {

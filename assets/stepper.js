@@ -8,7 +8,9 @@ Explorer.stepper = (element, props, trigger, watch) => {
 
   const place = ({ value, values }) => values.findIndex(({ id }) => String(id) === String(value));
 
-  function draw(state) {
+  let state = { values: [] };
+  function draw(now) {
+    state = now;
     const k = place(state), name = state.values[k]?.label ?? String(state.value ?? '');
     if (state.label) label.textContent = state.label;
     help.textContent = state.help || '';
@@ -24,20 +26,20 @@ Explorer.stepper = (element, props, trigger, watch) => {
   }
 
   function go(k) {
-    const state = props.value, last = state.values.length - 1, to = Math.max(0, Math.min(last, k));
+    const last = state.values.length - 1, to = Math.max(0, Math.min(last, k));
     if (last < 0 || to === place(state)) return;
     set({ value: state.values[to].id, problem: '' });
   }
 
-  less.addEventListener('click', () => go(place(props.value) - 1));
-  more.addEventListener('click', () => go(place(props.value) + 1));
+  less.addEventListener('click', () => go(place(state) - 1));
+  more.addEventListener('click', () => go(place(state) + 1));
   box.addEventListener('keydown', event => {
-    const k = place(props.value), end = props.value.values.length - 1;
+    const k = place(state), end = state.values.length - 1;
     const to = { ArrowUp: k + 1, ArrowRight: k + 1, ArrowDown: k - 1, ArrowLeft: k - 1, Home: 0, End: end, PageUp: k + 4, PageDown: k - 4 }[event.key];
     if (to === undefined) return;
     go(to);
     event.preventDefault();
   });
 
-  const set = Explorer.hold(element, props, watch, trigger, draw);
+  const set = Explorer.hold(element, props, watch, trigger, draw, ['label', 'values', 'help']);
 };

@@ -21,7 +21,7 @@ from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, numbe
 from explorer.ui.services import Services
 from explorer.views.numbers import rate as words
 
-TABS = ("tree", "layers", "code", "summary", "data")
+TABS = ("tree", "layers", "activations", "code", "summary", "data")
 LIVE = ("queued", "running")
 BUSY = {"go": {"value": "Training…", "interactive": False}, "halt": {"interactive": True}}
 IDLE = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": False}}
@@ -160,7 +160,7 @@ class ClassifierHandlers:
         if tab == "data":
             return {"view": view, "sheet": self._sheet(held.values)}
         reading = self._read(held.values)
-        return {"view": view, **(describe_tab(reading, view) if reading.builds else {})}
+        return {"view": view, **(describe_tab(reading, self.services, view) if reading.builds else {})}
 
     # ---- data ----
 

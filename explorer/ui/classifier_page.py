@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from explorer.spec import ClassifierSpec, TrainSpec
+from explorer.ui.activations_desk import activations_functions
 from explorer.ui.build_panel import build_panel
 from explorer.ui.classifier_handlers import ClassifierHandlers, Held
 from explorer.ui.describe import AT_FIRST
@@ -21,8 +22,8 @@ INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_la
 AT_ONCE = {"trigger_mode": "multiple"}
 ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "size", "n_in")
 PICTURE = (
-    "ribbon", "numbers", "tree", "layers", "code", "summary", "notices", "topbar", "weightsline", "datahint", "cut",
-    "groups",
+    "ribbon", "numbers", "tree", "layers", "activations", "code", "summary", "notices", "topbar", "weightsline",
+    "datahint", "cut", "groups",
 )  # fmt: skip
 OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path")
 TARGETS = {
@@ -62,6 +63,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
                         tree = widget("tree", first["tree"])
                     with gr.Tab("Layers", id="layers", elem_id="tab-layers"):
                         layers = widget("layers")
+                    with gr.Tab("Activations", id="activations", elem_id="tab-activations"):
+                        seen = widget("activations", server_functions=activations_functions(services))
                     with gr.Tab("Code", id="code", elem_id="tab-code"):
                         code = widget("code", {"loading": True})
                     with gr.Tab("Summary", id="summary", elem_id="tab-summary"):
@@ -76,7 +79,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
 
     controls = {**build.controls, **panel.controls}
     components = {
-        **controls, "ribbon": ribbon, "numbers": numbers, "tree": tree, "layers": layers, "code": code,
+        **controls, "ribbon": ribbon, "numbers": numbers, "tree": tree, "layers": layers, "activations": seen,
+        "code": code,
         "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "view": view,
         "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt,
     }  # fmt: skip

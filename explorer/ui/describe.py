@@ -22,6 +22,7 @@ from explorer.trace.tracer import trace
 from explorer.ui.read import Reading, cut_steps, usual_rates
 from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsState
+from explorer.views.activations import activations
 from explorer.views.groups import groups
 from explorer.views.numbers import numbers, short
 from explorer.views.ribbon import ribbon
@@ -67,16 +68,16 @@ def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str
         "weightsline": weights_line(spec),
         "datahint": data_hint(spec, train),
         "topbar": topbar(services, spec, train),
-        **one_tab(view, spec, shown),
+        **one_tab(view, spec, shown, services),
     }
     payloads["numbers"] = numbers(shown, ms=1000 * (time.perf_counter() - start))
     return payloads, train_problems(shown, train)
 
 
-def describe_tab(reading: Reading, view: View) -> dict[str, object]:
+def describe_tab(reading: Reading, services: Services, view: View) -> dict[str, object]:
     """The payload of one inner tab alone; {} where nothing can be built."""
     try:
-        return one_tab(view, reading.spec, shown_trace(reading.spec, reading.train))
+        return one_tab(view, reading.spec, shown_trace(reading.spec, reading.train), services)
     except SpecError:
         return {}
 
@@ -99,12 +100,14 @@ def shown_trace(spec: ClassifierSpec, train: TrainSpec) -> Trace:
     return freeze_rows(plain, frozen_count(train, len(groups_of(plain))), train.train_bn)
 
 
-def one_tab(view: View, spec: ClassifierSpec, shown: Trace) -> dict[str, object]:
+def one_tab(view: View, spec: ClassifierSpec, shown: Trace, services: Services) -> dict[str, object]:
     """The payload of one inner tab; {} for tabs that do not show the model."""
     if view.tab == "tree":
         return {"tree": tree(shown)}
     if view.tab == "layers":
         return {"layers": table(shown)}
+    if view.tab == "activations":
+        return {"activations": activations(spec, shown, **in_use(spec, services))}
     if view.tab == "code":
         return {"code": code(spec, shown)}
     if view.tab == "summary":
