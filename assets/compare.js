@@ -16,7 +16,7 @@ Explorer.compare = (element, props, trigger, watch) => {
 
   function empty() {
     el('p', '', 'Pin a design to compare it: it stays as A, and what you change from then on is B.', none);
-    const button = el('button', 'btn', 'Compare with this design', none);
+    const button = el('button', 'btn', 'Pin this design as A', none);
     button.type = 'button';
     button.onclick = () => trigger('act', { id: 'pin' });
   }
@@ -47,11 +47,11 @@ Explorer.compare = (element, props, trigger, watch) => {
       tr.title = `${total.exact} ${total.label}`;
       el('th', '', total.label, tr).scope = 'row';
       ['a', 'b'].forEach((side, k) => {
-        const cell = el('td', 'of', null, tr), bar = el('i', 'bar ' + side, null, cell);
-        bar.style.width = `${100 * total.shares[k]}%`;
+        const cell = el('td', 'of', null, tr);
+        if (total.shares[k]) el('i', 'bar ' + side, null, cell).style.width = `${100 * total.shares[k]}%`;
         el('span', '', total[side], cell);
       });
-      const cell = el('td', total.way ? 'by' : 'by none', null, tr);
+      const cell = el('td', total.way ? 'by' : 'by level', null, tr);
       if (total.way) el('i', 'way', total.way > 0 ? '▲' : '▼', cell).setAttribute('aria-hidden', 'true');
       el('b', '', total.diff, cell);
       if (total.ratio) el('span', 'ratio', total.ratio, cell);
@@ -145,22 +145,29 @@ Explorer.compare = (element, props, trigger, watch) => {
     if (row.kids) caret.append(icon('caret'));
     el('i', 'sign', row.state, first).setAttribute('aria-hidden', 'true');
     el('span', 'sr', WORDS[row.state], first);
-    write(row.name, el('span', 'label', null, first));
+    write(row.name, el('span', 'called', null, first));
     const under = el('span', 'under', null, first);
-    if (row.count || Array.isArray(row.cls) || row.state !== '≠') write(row.cls, el('span', '', null, under));
-    if (row.shape) write(row.shape, el('span', '', null, under));
+    write(row.cls, el('span', '', null, under));
+    write(row.shape, el('span', '', null, under));
     for (const name of ['cls', 'shape', 'params']) write(row[name], el('td', name, null, tr));
     return tr;
   }
 
-  // A cell: one text, or A's and B's. A class that stays is not said again.
+  // A cell: one text, or A's and B's; words that both begin or end with are said once.
   function write(text, cell) {
     if (!Array.isArray(text)) { cell.textContent = text; return; }
-    const [was, is] = text, word = was.split(' ')[0] + ' ';
-    cell.title = `A: ${was}\nB: ${is}`;
-    el('span', 'was', was, cell);
+    const [was, is] = text.map(side => side.split(' ')), least = Math.min(was.length, is.length);
+    let head = 0, tail = 0;
+    while (head < least - 1 && was[head] === is[head]) head += 1;
+    while (tail < least - 1 - head && was.at(-1 - tail) === is.at(-1 - tail)) tail += 1;
+    const rest = tail ? ' ' + was.slice(was.length - tail).join(' ') : '', comma = tail && was.at(-1 - tail).endsWith(',') && is.at(-1 - tail).endsWith(',');
+    const middle = side => side.slice(head, side.length - tail).join(' ').slice(0, comma ? -1 : undefined);
+    cell.title = `A: ${text[0]}\nB: ${text[1]}`;
+    if (head) cell.append(was.slice(0, head).join(' ') + ' ');
+    el('span', 'was', middle(was), cell);
     el('span', 'to', ' → ', cell);
-    el('b', '', is.startsWith(word) ? is.slice(word.length) : is, cell);
+    el('b', '', middle(is), cell);
+    cell.append((comma ? ',' : '') + rest);
   }
 
   // ---- what a person does ----

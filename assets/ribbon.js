@@ -485,6 +485,7 @@
       el('b', '', note.title, p);
       if (note.text) p.append(el('br'), note.text);
       if (note.kind === 'failed' && !v.pinned) {
+        p.onclick = () => getSelection().isCollapsed && pick(v.failure.qual);      // for the mouse; the button does it for keys
         button('Show', '', () => { pick(v.failure.qual); reveal(v.failure.qual); });
         if (v.failure.fix) button(v.failure.fix, 'mend', () => trigger('mend', {}));
       }
@@ -689,6 +690,7 @@
       if (fresh.mark) beside.add(me); else if (beside.delete(me)) others.forEach(one => one.redraw());
       if (value.hidden) { v = me.data = OUTLINE; me.room = 0; return; }
       const otherBody = fresh.arch !== v.arch;
+      for (const cut of fresh.cuts) cut.word ??= cut.name;
       v = fresh;
       if (asked === v.cut || otherBody) { asked = null; clearTimeout(unanswered); }
       if (drag && !otherBody) { follow(); return; }

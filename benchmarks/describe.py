@@ -11,7 +11,7 @@ import torch
 import torchinfo
 import torchvision
 
-from explorer.models import bodies
+from explorer.models import bodies, build, groups
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec
 from explorer.trace import tracer
 
@@ -26,7 +26,11 @@ CACHES = (
     tracer.trace_head,
     tracer.smallest_size,
     bodies._legal_cuts,
+    bodies.read_graph,
     bodies._original_on_meta,
+    bodies._registered_outline,
+    groups.split_of,
+    build.features_of,
 )
 
 

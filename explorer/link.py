@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec
 
 PATH_MARKS = ("/", "\\", ":")
+PINNED = "a"
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,11 @@ def encode(spec: ClassifierSpec, train: TrainSpec) -> str:
     return urlencode(
         [(f.key, f.write(value)) for f, value in _differing(spec, train) if _is_public(f, value)], safe=","
     )
+
+
+def beside(query: str, pinned: str) -> str:
+    """A query that holds two designs: `query` with another design's query under the key "a", to be decoded alike."""
+    return "&".join(filter(None, (query, urlencode({PINNED: pinned}, safe=","))))
 
 
 def decode(query: str | Mapping[str, str], known: Mapping[str, Collection[str]] | None = None) -> Decoded:

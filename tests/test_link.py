@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -133,3 +134,13 @@ def test_no_weights_means_random_ones():
 def test_paths_stay_out_of_links():
     spec = ClassifierSpec(body=BodySpec(weights="/home/me/w.pth"))
     assert link.encode(spec, TrainSpec(data="folder:/home/me")) == ""
+
+
+def test_a_link_holds_a_second_design_beside_the_pages():
+    here, there = ClassifierSpec(BodySpec(arch="resnet50", cut="layer3")), ClassifierSpec(n_out=10)
+    for a, b in ((here, there), (there, here), (here, ClassifierSpec()), (ClassifierSpec(), here)):
+        query = link.beside(link.encode(b, TrainSpec()), link.encode(a, TrainSpec(epochs=3)))
+        pinned = dict(parse_qsl(query, keep_blank_values=True))[link.PINNED]
+        assert link.decode(query) == link.Decoded(b, TrainSpec(), ())
+        assert link.decode(pinned) == link.Decoded(a, TrainSpec(epochs=3), ())
+    assert link.beside("", "") == "a="

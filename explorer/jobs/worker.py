@@ -18,10 +18,11 @@ from pathlib import Path
 from explorer.jobs.process import birth_mark, die_with
 from explorer.jobs.record import spec_from_dict, train_from_dict
 from explorer.jobs.store import RunRecord, Store
-from explorer.train.events import ENDINGS, Failed
+from explorer.train.events import ENDINGS, Activations, Failed
 from explorer.train.reason import reason_of
 
 FIT = "explorer.train.learner:fit"
+SNAPSHOT = "explorer.trace.activations:snapshot"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -47,6 +48,7 @@ def work(store: Store, record: RunRecord, fit: str = FIT) -> None:
             train_from_dict(record.train),
             stop=StopFlag(store, record.id),
             weights_out=store.folder(record.id),
+            look=look_inside,
         )
         for event in events:
             if not store.append(record.id, event) or isinstance(event, ENDINGS):
@@ -55,6 +57,34 @@ def work(store: Store, record: RunRecord, fit: str = FIT) -> None:
     except Exception as error:
         reason = reason_of(error)
     store.append(record.id, Failed(reason, store.last_epoch(record.id)))
+
+
+def look_inside(model, pictures, epoch: int) -> Activations:
+    """Figures of many layers for normalised pictures (B, C, H, W), and a few channel maps of the first picture.
+
+    Maps are of three layers: the body's first and last telling one, and one in the middle of the network.
+    """
+    snapshot = find(SNAPSHOT)
+    whole = snapshot(model, pictures, epoch)
+    body = [qual for qual in whole.quals if qual.startswith("0.")]
+    ends = [snapshot(model, pictures[:1], epoch, (qual,)) for qual in (body[:1] + body[1:][-1:])]
+    order = {qual: place for place, qual in enumerate(whole.quals)}
+    kept = {one.map_qual: one for one in (*ends, whole) if one.map_qual}
+    maps = sorted(kept.values(), key=lambda one: order[one.map_qual])
+    return Activations(
+        epoch=epoch,
+        quals=whole.quals,
+        means=whole.means,
+        stds=whole.stds,
+        dead=whole.dead,
+        lows=whole.lows,
+        highs=whole.highs,
+        histograms=whole.histograms,
+        map_quals=tuple(one.map_qual for one in maps),
+        map_channels=tuple(one.map_channels for one in maps),
+        map_shapes=tuple(one.map_shape for one in maps),
+        map_pixels=tuple(one.map_pixels for one in maps),
+    )
 
 
 def find(name: str) -> Callable:

@@ -1,82 +1,113 @@
-"""Bodies: a torchvision classifier without its ImageNet end, cut where one likes.
+"""Bodies: a classifier without its ImageNet end, cut where one likes.
 
 A body is an `nn.Sequential` of the architecture's own children, numbered "0", "1", … as fastai numbers them, so
-that weight files fit both ways (fastai facts A and K). Where it is cut is said by a count of children (-2, 8) or by
-the name of a module ("layer3", "layer3.2", "features.12").
+that weight files fit both ways (fastai facts A and K). Where the architecture's `forward` does what modules do not
+show, the cut is made in its graph: a function between children becomes a small module (densenet's last ReLU), and a
+network that is no chain of its children (vit) becomes one module of the part of its graph that stays.
+
+Where it is cut is said by a count of children (-2, 8) or by the name of a place: a module ("layer3", "layer3.2",
+"features.12") or a function's node ("layer1.0.add", "relu"). What comes out is a map, channels first.
 """
 
 from __future__ import annotations
 
 import copy
 import difflib
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 
-from explorer.models.archs import ARCHS, get_arch, list_archs
-from explorer.models.meta import Blank
-from explorer.models.weights import adapt_kernel, load_weights
+from explorer.models import graphs
+from explorer.models.archs import OPTIONS, get_arch, list_archs
+from explorer.models.cutting import ChannelsFirst, Entry, TokensToMap, open_children, open_features, open_network
+from explorer.models.graphs import Graph, Place
+from explorer.models.meta import Blank, to_blank
+from explorer.models.weights import adapt_kernel, first_kernel, load_weights, own_key
 
 Architecture = str | Callable[..., nn.Module] | nn.Module
+
+LEAST_SHARE = 0.01  # of a network's parameters that a cut nobody chose must leave
+TO_MAP = "to_map"  # name of the module that folds tokens or turns a map round
 
 
 @dataclass(frozen=True)
 class Cut:
     """A place to cut.
 
-    name       the last module kept ("layer3", "layer3.2", "features.12")
-    index      children kept, as fastai counts; None inside a child
-    out_shape  (channels, height, width) there, for a 224×224 picture
+    name       the last module kept ("layer3", "layer3.2", "features.12"), or the node of a function ("layer1.0.add")
+    index      children kept, as fastai counts; None inside a child, or behind a function
+    out_shape  (channels, height, width) of the body's map, for a 224×224 picture
     share      of the original network's parameters that stay, 0 to 1
+    note       what is done to make a map of what stands there, for people; "" for nothing
+    from_end   the same count from the end, as fastai writes it: -2
     """
 
     name: str
     index: int | None
     out_shape: tuple[int, ...]
     share: float
+    note: str = ""
+    from_end: int | None = None
 
 
 @dataclass(frozen=True)
 class Parts:
     """A network taken apart at a cut.
 
-    body             the children that stay
-    names            the architecture's own names of those children
+    body             what stays
+    names            the architecture's own names of the body's children; "" for a child that is the network itself,
+                     opened, and `TO_MAP` for one that only brings a map into shape
     dropped          what falls away: (name, class, parameters)
     dropped_tensors  names of the original's tensors that fall away, in each naming a weights file may follow:
                      "layer4.0.conv1.weight", "0.7.0.conv1.weight" (fastai's), "7.0.conv1.weight" (a body's alone)
+    children         the network's own children that can be called, by name
     """
 
     body: nn.Sequential
     names: tuple[str, ...]
     dropped: tuple[tuple[str, str, int], ...]
     dropped_tensors: frozenset[str]
+    children: tuple[str, ...] = ()
 
 
 def legal_cuts(arch: Architecture) -> tuple[Cut, ...]:
     """Every place to cut, from the input on; the last is the architecture's own cut.
 
-    A place lies behind each direct child of the features and behind each element of a plain `nn.Sequential` in it.
-    Blocks with a class of their own stay whole, and the last element of a container goes by the container's name.
-    Shapes are found on the meta device.
+    A place lies wherever exactly one tensor is needed by what follows (`graphs`), up to pooling and classifier; what
+    cannot be laid out as a map (maxvit's windows) is left out.
     """
     name = _registered_name(arch)
-    return _measure_places(_on_meta(arch)) if name is None else _legal_cuts(name)
+    return _list_cuts(graphs.read_network(_on_meta(arch))) if name is None else _legal_cuts(name)
 
 
 def resolve_cut(arch: Architecture, cut: int | str | None = None) -> Cut:
-    """The place that `cut` means: None is the architecture's own, a number counts children, a name is a module's.
+    """The place that `cut` means: None is the architecture's own, a number counts children, a name is a place's.
 
     Raises ValueError for a cut that keeps no child, lies behind the features, or names no place.
     """
-    name = _place(_on_meta(arch), cut, _title(arch))
-    return next(place for place in legal_cuts(arch) if place.name == name)
+    name = _registered_name(arch)
+    graph = read_graph(name) if name else graphs.read_network(_on_meta(arch))
+    if cut is None and name is None:
+        place = _own_place(_on_meta(arch), graph, _title(arch))
+    else:
+        place = _place(graph, cut, _title(arch))
+    return _as_cut(place, graph)
+
+
+@lru_cache(maxsize=128)
+def read_graph(name: str) -> Graph:
+    """Legal cuts and layouts of a registered architecture, without its modules."""
+    return graphs.read_network(_original_on_meta(name))
+
+
+def skips(arch: str) -> tuple[Place, ...]:
+    """The last map of each scale of a registered architecture, from the finest on (graph facts)."""
+    return graphs.last_maps(read_graph(get_arch(arch).name))
 
 
 def create_body(
@@ -106,26 +137,34 @@ def build_original(arch: Architecture) -> nn.Module:
         return arch
     name = _registered_name(arch)
     if name is not None:
-        return torchvision.models.get_model(name, weights=None)
+        return to_blank(torchvision.models.get_model(name, weights=None, **OPTIONS.get(name, {})))
     model = arch()
     if not isinstance(model, nn.Module):
         raise ValueError(f"An architecture is a name, a function that builds a module, or a module, not {arch!r}.")
-    return model
+    return to_blank(model)
 
 
 def take_apart(original: nn.Module, cut: int | str | None = None, title: str = "") -> Parts:
     """Body and remainder of a network; the modules are the original's own, not copies.
 
-    Raises ValueError as `resolve_cut`; `title` is what its sentence calls the network.
+    Raises ValueError as `resolve_cut`; `title` is what its sentence calls the network. The title of a registered
+    architecture says that the network is one: its graph is then remembered.
     """
-    first, *inside = _place(original, cut, title or type(original).__name__).split(".")
-    names = [name for name, _ in original.named_children()]
-    children = list(original.children())
-    end = names.index(first) + 1
-    last, dropped = _truncate(children[end - 1], inside, first)
-    body = nn.Sequential(*children[: end - 1], last)
-    dropped += [_describe(names[i], children[i]) for i in range(end, len(names))]
-    return Parts(body, tuple(names[:end]), tuple(dropped), _dropped_tensors(original, names, body))
+    title = title or type(original).__name__
+    if title in list_archs():
+        if cut is None:
+            entries, dropped = _open_at_own_cut(original, title)
+        else:
+            entries, dropped = _open_at(original, _place(read_graph(title), cut, title), traced=True)
+    else:
+        on_meta = _meta_copy(original)
+        graph = graphs.read_network(on_meta)
+        place = _own_place(on_meta, graph, title) if cut is None else _place(graph, cut, title)
+        entries, dropped = _open_at(original, place, graph.traced)
+    body = nn.Sequential(*(module for _, module in entries))
+    names = tuple(name for name, _ in entries)
+    children = tuple(name for name, child in original.named_children() if not isinstance(child, nn.ModuleList))
+    return Parts(body, names, tuple(dropped), _dropped_tensors(original, names, body), children)
 
 
 def child_names(arch: Architecture, cut: int | str | None = None) -> tuple[str, ...]:
@@ -139,7 +178,7 @@ def dropped_parts(arch: Architecture, cut: int | str | None = None) -> tuple[tup
 
 
 def count_features(body: nn.Module, n_in: int = 3) -> int:
-    """Channels that come out of a body, found with a blank picture: 32 px, and double while that is too small.
+    """Channels that come out of a body, found with a blank picture: 32 px, and larger while that does not do.
 
     Raises ValueError for a body that runs at no size up to 2048 px.
     """
@@ -147,11 +186,11 @@ def count_features(body: nn.Module, n_in: int = 3) -> int:
     learning = [module for module in body.modules() if module.training]
     body.eval()
     try:
-        for size in (32, 64, 128, 256, 512, 1024, 2048):
+        for size in (32, 64, 128, 224, 256, 512, 1024, 2048):
             try:
                 with torch.no_grad():
                     return body(torch.zeros(1, n_in, size, size, device=device)).shape[1]
-            except (RuntimeError, ValueError, TypeError) as error:
+            except (RuntimeError, ValueError, TypeError, AssertionError) as error:
                 reason = str(error).strip().splitlines()[0]
     finally:
         for module in learning:
@@ -167,7 +206,7 @@ def adapt_input(body: nn.Module, n_in: int, *, pretrained: bool) -> None:
     """
     if n_in < 1:
         raise ValueError(f"A picture has at least one channel, not {n_in}: choose 1 for grey or 3 for colour.")
-    name = next(iter(body.named_parameters()))[0].rpartition(".")[0]
+    name = first_kernel(body).rpartition(".")[0]
     old = body.get_submodule(name)
     if n_in == getattr(old, "in_channels", None):
         return
@@ -210,20 +249,66 @@ def _on_meta(arch: Architecture) -> nn.Module:
     if name is not None:
         return _original_on_meta(name)
     if isinstance(arch, nn.Module):
-        return copy.deepcopy(arch).to("meta")
+        return _meta_copy(arch)
     with Blank():
         return build_original(arch)
 
 
-@cache
+def _meta_copy(module: nn.Module) -> nn.Module:
+    """A copy on the meta device; the numbers are not copied on the way."""
+    tensors = [*module.parameters(), *module.buffers()]
+    blank = {
+        id(t): nn.Parameter(t.detach().to("meta"), t.requires_grad) if isinstance(t, nn.Parameter) else t.to("meta")
+        for t in tensors
+    }
+    return copy.deepcopy(module, blank)
+
+
+@lru_cache(maxsize=2)
 def _original_on_meta(name: str) -> nn.Module:
     with Blank():
         return build_original(name)
 
 
-@cache
+@lru_cache(maxsize=128)
 def _legal_cuts(name: str) -> tuple[Cut, ...]:
-    return _measure_places(_original_on_meta(name))
+    return _list_cuts(read_graph(name))
+
+
+def _list_cuts(graph: Graph) -> tuple[Cut, ...]:
+    return tuple(_as_cut(place, graph) for place in graph.features)
+
+
+def _as_cut(place: Place, graph: Graph) -> Cut:
+    index = graph.children.index(place.name) + 1 if place.name in graph.children else None
+    return Cut(
+        place.name,
+        index,
+        _map_shape(place),
+        place.params / max(1, graph.params),
+        _note(place),
+        None if index is None else index - len(graph.children),
+    )
+
+
+def _map_shape(place: Place) -> tuple[int, ...]:
+    """(C, H, W) of the body's output."""
+    channels = {graphs.MAP: 0, graphs.TOKENS_LAST: 0}.get(place.layout, -1)
+    return (place.shape[channels], *place.grid)
+
+
+def _note(place: Place) -> str:
+    grid = "×".join(map(str, place.grid))
+    if place.layout == graphs.MAP_LAST:
+        return "the channel-last map is turned round"
+    if place.layout in (graphs.TOKENS, graphs.TOKENS_LAST):
+        return f"tokens are folded to a {grid} grid" + (", without the class token" if _extra(place) else "")
+    return ""
+
+
+def _extra(place: Place) -> int:
+    """Tokens that are no cells of the grid: a class token."""
+    return place.shape[place.layout == graphs.TOKENS_LAST] - place.grid[0] * place.grid[1]
 
 
 def _outline(arch: Architecture, cut: int | str | None) -> tuple[tuple[str, ...], tuple[tuple[str, str, int], ...]]:
@@ -241,30 +326,69 @@ def _registered_outline(name: str, cut: int | str | None) -> tuple[tuple[str, ..
     return parts.names, parts.dropped
 
 
-def _place(original: nn.Module, cut: int | str | None, title: str) -> str:
-    """The name of the place that `cut` means; ValueError as `resolve_cut`."""
+def _open_at(original: nn.Module, place: Place, traced: bool) -> tuple[list[Entry], list[tuple[str, str, int]]]:
+    entries, dropped = (open_network if traced else open_children)(original, place.name)
+    if place.layout == graphs.MAP_LAST:
+        entries = [*entries, (TO_MAP, ChannelsFirst())]
+    elif place.layout in (graphs.TOKENS, graphs.TOKENS_LAST):
+        entries = [*entries, (TO_MAP, TokensToMap(_extra(place), place.layout == graphs.TOKENS_LAST))]
+    return entries, dropped
+
+
+def _open_at_own_cut(original: nn.Module, title: str) -> tuple[list[Entry], list[tuple[str, str, int]]]:
+    """The default cut, found in the network's own `forward` alone, without a graph of all it holds: the last place
+    before the classifier; tokens where the classifier picks one of them."""
+    opened = open_features(original)
+    if opened is None:
+        return _open_at(original, _place(read_graph(title), None, title), traced=True)
+    entries, dropped, picks_token = opened
+    return ([*entries, (TO_MAP, TokensToMap())] if picks_token else entries), dropped
+
+
+def _own_place(original: nn.Module, graph: Graph, title: str) -> Place:
+    """The last place before the classifier of a network that nobody chose a cut for.
+
+    Raises ValueError where there is none, or where less than a hundredth of the network would stay.
+    """
+    children = ", ".join(graph.children)
+    pools = any(graphs.is_pool(module) for module in original.modules())
+    if not graph.features or (not graph.traced and not pools):
+        raise ValueError(f"{title} has no child with a pooling layer to cut at: choose a cut from {children}.")
+    place = graph.features[-1]
+    share = place.params / max(1, graph.params)
+    if share < LEAST_SHARE:
+        raise ValueError(
+            f"Cut at {place.name!r}, before its pooling, {title} would keep {share:.1%} of its parameters: choose a "
+            f"cut from {children}."
+        )
+    return place
+
+
+def _place(graph: Graph, cut: int | str | None, title: str) -> Place:
+    """The place that `cut` means; ValueError as `resolve_cut`."""
     if isinstance(cut, bool) or not isinstance(cut, (int, str, type(None))):
         raise ValueError(f"The cut is a number of children or the name of a layer, not {cut!r}.")
-    if isinstance(cut, str):
-        return _named_place(original, cut, title)
-    names = [name for name, _ in original.named_children()]
-    kept = _own_cut(original, title) if cut is None else _count_kept(original, cut, title)
-    return names[kept - 1]
+    if cut is None:
+        return graph.features[-1]
+    return _named_place(graph, cut, title) if isinstance(cut, str) else _counted_place(graph, cut, title)
 
 
-def _named_place(original: nn.Module, cut: str, title: str) -> str:
-    places = _places(original)
-    for place in places:
-        if cut in (place, f"{place}.{_last_name(original, place)}"):
+def _named_place(graph: Graph, cut: str, title: str) -> Place:
+    """The place of this name, of this node, or of a module that ends where a shallower one does ("layer3.5")."""
+    names = [place.name for place in graph.features]
+    for place in graph.features:
+        inside = cut.startswith(f"{place.name}.") and f"{place.node}.".startswith(f"{cut}.")
+        if cut == place.name or inside:
             return place
-    near = difflib.get_close_matches(cut, places, n=3, cutoff=0.3) or places[-3:]
+    near = difflib.get_close_matches(cut, names, n=3, cutoff=0.3) or names[-3:]
     raise ValueError(f"{title} cannot be cut behind {cut!r}: choose {' or '.join(near)}.")
 
 
-def _count_kept(original: nn.Module, cut: int, title: str) -> int:
-    """How many children `children[:cut]` keeps; ValueError for none, or more than the features."""
-    names = [name for name, _ in original.named_children()]
-    most = _features_end(original)
+def _counted_place(graph: Graph, cut: int, title: str) -> Place:
+    """The place behind the last of `children[:cut]`; auxiliary heads, which do not run, are passed over."""
+    names, places = graph.children, {place.name: place for place in graph.features}
+    counts = [i for i, name in enumerate(names, start=1) if name in places]
+    most = counts[-1] if counts else 0
     kept = cut if cut >= 0 else len(names) + cut
     if kept < 1:
         raise ValueError(f"A cut at {cut} keeps none of the {len(names)} children of {title}: choose 1 to {most}.")
@@ -273,126 +397,26 @@ def _count_kept(original: nn.Module, cut: int, title: str) -> int:
             f"A cut at {cut} is too deep for {title}: its features end with child {most}, {names[most - 1]!r}, "
             f"and what follows ({', '.join(names[most:])}) belongs to the old classifier, so choose 1 to {most}."
         )
-    return kept
-
-
-def _features_end(original: nn.Module) -> int:
-    """How many direct children make features: up to the own cut, or where none is known, to the first linear layer."""
-    try:
-        return _own_cut(original, "")
-    except ValueError:
-        children = list(original.children())
-        ends = [i for i, child in enumerate(children) if any(isinstance(m, nn.Linear) for m in child.modules())]
-        return ends[0] if ends and ends[0] > 0 else len(children)
-
-
-def _own_cut(original: nn.Module, title: str) -> int:
-    """Children kept when nobody chose: the family's rule, else up to the last child with a pooling layer in it.
-
-    Raises ValueError where there is no such child, or where less than a hundredth of the network would stay
-    (torchvision's shufflenet pools in a function, which no rule about modules can see; fastai facts A.3).
-    """
-    children = list(original.named_children())
-    family = type(original).__name__.lower()
-    for arch in ARCHS:
-        if arch.family == family:
-            return len(children) + arch.cut
-    pooled = [i for i, (_, child) in enumerate(children) if any(_is_pool(module) for module in child.modules())]
-    if not pooled or pooled[-1] == 0:
-        listed = ", ".join(name for name, _ in children)
-        raise ValueError(f"{title} has no child with a pooling layer to cut at: choose a cut from {listed}.")
-    share = sum(_count(child) for _, child in children[: pooled[-1]]) / max(1, _count(original))
-    if share < 0.01:
+    while kept > 1 and names[kept - 1] in graph.unused:
+        kept -= 1
+    if names[kept - 1] not in places:
         raise ValueError(
-            f"Cut at its last pooling layer, {children[pooled[-1]][0]!r}, {title} would keep {share:.1%} of its "
-            f"parameters: choose a cut from {', '.join(name for name, _ in children)}."
+            f"{title} cannot be cut behind child {kept}, {names[kept - 1]!r}, because more than its output is needed "
+            f"later: choose {' or '.join(map(str, counts))}."
         )
-    return pooled[-1]
+    return places[names[kept - 1]]
 
 
-def _is_pool(module: nn.Module) -> bool:
-    return type(module).__name__.endswith(("Pool1d", "Pool2d", "Pool3d"))
-
-
-def _places(original: nn.Module) -> list[str]:
-    """Names of all places to cut, in order of depth; the last element of a container goes by the container's name."""
-    children = list(original.named_children())[: _features_end(original)]
-    return [place for name, child in children for place in _places_within(name, child)]
-
-
-def _places_within(name: str, module: nn.Module) -> list[str]:
-    if not _is_chain(module):
-        return [name]
-    inner = [place for key, child in module.named_children() for place in _places_within(f"{name}.{key}", child)]
-    return inner[:-1] + [name]
-
-
-def _is_chain(module: nn.Module) -> bool:
-    """Can it be cut between its elements? Only a plain Sequential; a class of its own may do more than chain."""
-    return type(module) is nn.Sequential and len(module) > 0
-
-
-def _last_name(original: nn.Module, place: str) -> str:
-    """The key of a chain's last element, "" for a block."""
-    module = original.get_submodule(place)
-    return list(module.named_children())[-1][0] if _is_chain(module) else ""
-
-
-def _measure_places(original: nn.Module) -> tuple[Cut, ...]:
-    """Run a 224×224 picture through a network on the meta device and note each place's shape and share."""
-    original.eval()
-    names = [name for name, _ in original.named_children()]
-    places, total = set(_places(original)), _count(original)
-    cuts: list[Cut] = []
-    kept = 0
-
-    def run(name: str, module: nn.Module, x: Tensor) -> Tensor:
-        nonlocal kept
-        if _is_chain(module):
-            for key, child in module.named_children():
-                x = run(f"{name}.{key}", child, x)
-        else:
-            x = module(x)
-            kept += _count(module)
-        if name in places:
-            index = names.index(name) + 1 if name in names else None
-            cuts.append(Cut(name, index, tuple(x.shape[1:]), kept / total))
-        return x
-
-    first_weight = next(p for p in original.parameters() if p.ndim == 4)
-    x = torch.empty(1, first_weight.shape[1], 224, 224, device="meta")
-    with torch.no_grad():
-        for name in names[: _features_end(original)]:
-            x = run(name, original.get_submodule(name), x)
-    return tuple(cuts)
-
-
-def _truncate(module: nn.Module, path: list[str], name: str) -> tuple[nn.Module, list[tuple[str, str, int]]]:
-    """A chain up to the element that `path` names, and what lies behind it there, nearest first."""
-    if not path:
-        return module, []
-    key, *deeper = path
-    keys = [k for k, _ in module.named_children()]
-    end = keys.index(key) + 1
-    elements = OrderedDict(list(module.named_children())[:end])
-    elements[key], dropped = _truncate(elements[key], deeper, f"{name}.{key}")
-    rest = list(module.named_children())[end:]
-    return nn.Sequential(elements), dropped + [_describe(f"{name}.{k}", child) for k, child in rest]
-
-
-def _dropped_tensors(original: nn.Module, names: list[str], body: nn.Sequential) -> frozenset[str]:
-    kept, gone = set(body.state_dict()), set()
-    for key in original.state_dict():
+def _dropped_tensors(original: nn.Module, names: tuple[str, ...], body: nn.Sequential) -> frozenset[str]:
+    """Children behind the cut are numbered on as fastai would; those that never run come last."""
+    kept = {own_key(names[int(i)], rest) for i, _, rest in (key.partition(".") for key in body.state_dict())}
+    children = [name for name, _ in original.named_children()]
+    last = max((children.index(name) for name in names if name in children), default=-1)
+    behind = [name for i, name in enumerate(children) if i > last and name not in names]
+    numbers = {name: i for i, name in enumerate((*names, *behind))}
+    gone = set()
+    for key in set(original.state_dict()) - kept:
         child, _, rest = key.partition(".")
-        numbered = f"{names.index(child)}.{rest}"
-        if numbered not in kept:
-            gone |= {key, numbered, f"0.{numbered}"}
+        numbered = f"0.{key}" if names[0] == "" else f"{numbers.get(child, len(numbers))}.{rest}"
+        gone |= {key, numbered, f"0.{numbered}"}
     return frozenset(gone)
-
-
-def _describe(name: str, module: nn.Module) -> tuple[str, str, int]:
-    return name, type(module).__name__, _count(module)
-
-
-def _count(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
 
-from explorer.models.bodies import Parts, adapt_input, build_original, resolve_cut, take_apart
+from explorer.models.bodies import Parts, adapt_input, build_original, count_features, take_apart
 from explorer.models.groups import Group, classifier_groups
 from explorer.models.heads import create_head, init_head
+from explorer.models.meta import Blank, ShapesOnly
 from explorer.models.weights import FOLDER, Progress, WeightsReport, WeightsUnavailable, load_weights
 from explorer.spec import ClassifierSpec, HeadSpec, SpecError
 
@@ -61,10 +63,14 @@ def build_body(arch: str, cut: int | str | None, n_in: int) -> Parts:
     return parts
 
 
+@lru_cache(maxsize=256, typed=True)
 def features_of(arch: str, cut: int | str | None) -> int:
-    """Channels that come out of a registered architecture's body; SpecError as `build_model`."""
-    with blamed("body.cut"):
-        return resolve_cut(arch, cut).out_shape[0]
+    """Channels that come out of a registered architecture's body, found on the meta device; SpecError as
+    `build_model`."""
+    with Blank():
+        body = build_body(arch, cut, n_in=3).body
+    with ShapesOnly():
+        return count_features(body)
 
 
 def build_head(head: HeadSpec, features: int, n_out: int) -> nn.Sequential:

@@ -1,15 +1,22 @@
-"""Parameter groups of a classifier, and freezing them (fastai facts A.1, G.4)."""
+"""Parameter groups of a classifier, and freezing them (fastai facts A.1, G.4).
+
+Three for every architecture: early body, late body, head.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from explorer.models.archs import get_arch
-from explorer.models.bodies import child_names
+from explorer.models.bodies import TO_MAP, build_original, child_names, take_apart
+from explorer.models.graphs import SAME_SCALE, SIZE
 from explorer.models.heads import NORMS
+from explorer.models.meta import Blank, ShapesOnly
 from explorer.spec import EARLY, HEAD, LATE, count_frozen
 
 
@@ -22,41 +29,123 @@ class Group:
 
 
 def classifier_groups(model: nn.Sequential, arch: str) -> tuple[Group, ...]:
-    """Early body, late body and head of `nn.Sequential(body, head)`, split at the module `Arch.split` names.
+    """Early body, late body and head of `nn.Sequential(body, head)`, split where `split_of` says.
 
     A group without parameters is left out: a body cut before its split is all "body-early".
     """
-    names = own_names(model[0], child_names(arch))
-    by_name = body_groups(names.values(), arch)
+    by_module = body_groups(own_names(model[0], body_names(model[0], arch)), arch)
     found: dict[str, list[str]] = {EARLY: [], LATE: [], HEAD: []}
     for qual, module in model.named_modules():
         part, _, inner = qual.partition(".")
-        group = by_name[names[inner]] if part == "0" else HEAD
+        group = by_module[inner] if part == "0" else HEAD
         found[group] += [f"{qual}.{name}" for name, _ in module.named_parameters(recurse=False)]
     groups = tuple(Group(name, tuple(params)) for name, params in found.items() if params)
     check_groups(model, groups)
     return groups
 
 
+def body_names(body: nn.Sequential, arch: str) -> tuple[str, ...]:
+    """The architecture's own names of a body's children, wherever it was cut: those of the whole body, in order."""
+    names = child_names(arch)
+    return names[:1] * len(body) if names[0] == "" else (*names, *[TO_MAP] * len(body))[: len(body)]
+
+
 def own_names(body: nn.Module, children: Sequence[str]) -> dict[str, str]:
     """What the architecture calls each module of a body, whose children it calls `children`, in order.
 
-    "4.0.conv1" is "layer1.0.conv1"; the body itself is "". A module that is used twice has both its names.
+    "4.0.conv1" is "layer1.0.conv1"; the body itself is "", and so is a child that is the network itself, opened.
+    A module that is used twice has both its names.
     """
     found = {}
     for qual, _ in body.named_modules(remove_duplicate=False):
-        child, dot, rest = qual.partition(".")
-        found[qual] = children[int(child)] + dot + rest if child else ""
+        child, _, rest = qual.partition(".")
+        found[qual] = ".".join(filter(None, (children[int(child)], rest))) if child else ""
     return found
 
 
-def body_groups(names: Iterable[str], arch: str) -> dict[str, str]:
-    """The group in which each module of a body stands, by the architecture's names in order: late from the split on."""
-    split = get_arch(arch).split
+def body_groups(names: Mapping[str, str], arch: str) -> dict[str, str]:
+    """The group in which each module of a body stands, by its name in the body; `names` as `own_names` gives them.
+
+    Late from the split on.
+    """
+    split = split_of(arch)
     groups, group = {}, EARLY
-    for name in names:
-        groups[name] = group = LATE if name in split else group
+    for qual, name in names.items():
+        groups[qual] = group = LATE if name in split else group
     return groups
+
+
+@lru_cache(maxsize=128)
+def split_of(arch: str) -> tuple[str, ...]:
+    """Names of the modules that begin the late half of a body.
+
+    fastai's where it has decided (`archs.SPLITS`); else what follows the third-last scale, as in a resnet, found by
+    running the body on the meta device; and half of the blocks where there is one scale only (vit).
+    """
+    known = get_arch(arch).split
+    if known:
+        return known
+    with Blank():
+        parts = take_apart(build_original(arch), None, arch)
+    names = own_names(parts.body, parts.names)
+    order = list(names.values())
+    scales = _last_of_each_scale(_maps(parts.body, names))
+    if len(scales) < 3:
+        return (_middle_block(parts.body, names),)
+    last = scales[-3]
+    inside = [i for i, name in enumerate(order) if name == last or name.startswith(f"{last}.")]
+    return (order[inside[-1] + 1],)
+
+
+def _maps(body: nn.Module, names: Mapping[str, str]) -> list[tuple[str, int]]:
+    """(own name, side of its square map) for the outer two levels of modules, in the order in which they end, for a
+    224×224 picture."""
+    found: list[tuple[str, int]] = []
+
+    def note(name: str, out: object) -> None:
+        if isinstance(out, Tensor) and out.ndim == 4:
+            sides = out.shape[2:] if out.shape[2] == out.shape[3] else out.shape[1:3]
+            found.append((name, sides[0]))
+
+    hooks = [
+        module.register_forward_hook(lambda _, args, out, name=names[qual]: note(name, out))
+        for qual, module in body.named_modules()
+        if names[qual] and names[qual].count(".") < 2
+    ]
+    try:
+        with torch.no_grad(), ShapesOnly():
+            body.eval()(torch.empty(1, 3, SIZE, SIZE, device="meta"))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _last_of_each_scale(maps: list[tuple[str, int]]) -> list[str]:
+    """As `graphs.last_maps`: of each scale's modules the shallowest, and of these the last."""
+    scales: list[list[tuple[str, int]]] = []
+    for name, side in maps:
+        if scales and side > scales[-1][-1][1]:
+            continue  # another branch of a block that has begun the next scale
+        if scales and scales[-1][-1][1] < SAME_SCALE * side:
+            scales[-1].append((name, side))
+        else:
+            scales.append([(name, side)])
+    return [_shallowest([name for name, _ in scale]) for scale in scales]
+
+
+def _shallowest(names: list[str]) -> str:
+    dots = min(name.count(".") for name in names)
+    return [name for name in names if name.count(".") == dots][-1]
+
+
+def _middle_block(body: nn.Module, names: Mapping[str, str]) -> str:
+    """The middle one of the longest chain of blocks: the sixth of twelve is the first that is late."""
+    qual, chain = max(
+        body.named_modules(), key=lambda entry: len(entry[1]) if isinstance(entry[1], nn.Sequential) else 0
+    )
+    keys = [key for key, _ in chain.named_children()]
+    return names[f"{qual}.{keys[len(keys) // 2]}"]
 
 
 def check_groups(model: nn.Module, groups: Sequence[Group]) -> None:

@@ -11,7 +11,7 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -23,7 +23,7 @@ import torchvision
 from torch import Tensor, nn
 
 from explorer.fetch import fetch as download
-from explorer.models.archs import ARCHS
+from explorer.models.archs import OPTIONS, list_archs, weights_entry
 from explorer.models.meta import Blank
 
 FOLDER = "EXPLORER_WEIGHTS"
@@ -31,7 +31,6 @@ TIMEOUT = 8  # seconds, to connect and between two pieces
 WRAPS = 8  # of {"model": …} around the tensors
 SWELLING = 4  # times a file's own size that it may hold
 LIKENESS = 0.9  # share of a file's tensors that fit before it is said to look like a network
-OTHERS = ("mobilenet",)  # families that no body here has, but files often do
 
 Progress = Callable[[int, int], None]
 """Told (bytes done, bytes in all) while something is fetched; in all is 0 where it is not known."""
@@ -103,9 +102,10 @@ def describe_imagenet(arch: str) -> str:
     """
     entry = _entry(arch)
     meta = entry.meta
+    licence = f"licence {meta['license']}" if "license" in meta else "BSD-3-Clause"
     return (
         f"{enum_name(arch)}.{entry.name}: {meta['_metrics']['ImageNet-1K']['acc@1']:.1f} % top-1 on ImageNet-1K, "
-        f"{meta['num_params'] / 1e6:.1f} M parameters, {meta['_file_size']:.0f} MB; torchvision, BSD-3-Clause, "
+        f"{meta['num_params'] / 1e6:.1f} M parameters, {meta['_file_size']:.0f} MB; torchvision, {licence}, "
         f"trained on ImageNet (non-commercial research terms); recipe {meta['recipe']}"
     )
 
@@ -176,6 +176,21 @@ def adapt_kernel(kernel: Tensor, n_in: int) -> Tensor:
     return torch.cat([kernel, more], dim=1)
 
 
+def own_key(child: str, rest: str) -> str:
+    """A tensor's name in the architecture, from its body child's own name and its name there.
+
+    >>> own_key("layer1", "0.conv1.weight"), own_key("", "class_token")
+    ('layer1.0.conv1.weight', 'class_token')
+    """
+    return f"{child}.{rest}" if child else rest
+
+
+def first_kernel(model: nn.Module) -> str:
+    """Name of the parameter that meets the picture: the first kernel, or the first of all where there is none."""
+    names = [(name, parameter.ndim) for name, parameter in model.named_parameters()]
+    return next((name for name, dimensions in names if dimensions == 4), names[0][0])
+
+
 def _fill(
     model: nn.Sequential, tensors: Mapping[str, Tensor], arch: str, names: Sequence[str], dropped: frozenset[str]
 ) -> WeightsReport:
@@ -237,7 +252,7 @@ def _naming(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], names: Seq
     alone ("4.0.conv1.weight").
     """
     body = [key.split(".", 2) for key in own if key.startswith("0.")]
-    torchvision_names = {f"0.{i}.{rest}": f"{names[int(i)]}.{rest}" for _, i, rest in body}
+    torchvision_names = {f"0.{i}.{rest}": own_key(names[int(i)], rest) for _, i, rest in body}
     classifier = {key: key for key in own}
     body_alone = {f"0.{i}.{rest}": f"{i}.{rest}" for _, i, rest in body}
     ways = (torchvision_names, classifier, body_alone)
@@ -249,7 +264,8 @@ def _widen_first(
 ) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Adapt the file's first kernel where the model takes other than its 3 channels, and leave its bias out."""
     tensors, in_file = dict(tensors), dict(in_file)
-    first, own = next(iter(model.named_parameters()))
+    first = first_kernel(model)
+    own = model.get_parameter(first)
     kernel = tensors.get(in_file.get(first, ""))
     if kernel is None or kernel.ndim != 4 or kernel.shape[1] != 3 or own.shape[1] == 3:
         return tensors, in_file
@@ -304,22 +320,24 @@ def _recognise(tensors: Mapping[str, Tensor]) -> str | None:
 
 @cache
 def _sizes() -> dict[str, int]:
-    """Parameters of the torchvision classifiers that files are likely to be of, from their weights' description."""
-    names = torchvision.models.list_models(module=torchvision.models)
-    families = (*(arch.family for arch in ARCHS), *OTHERS)
-    return {name: _entry(name).meta["num_params"] for name in names if name.startswith(families)}
+    """Parameters of the torchvision classifiers, from their weights' description."""
+    return {name: _entry(name).meta["num_params"] for name in list_archs() if _has_weights(name)}
 
 
-@cache
+def _has_weights(arch: str) -> bool:
+    return len(torchvision.models.get_model_weights(arch)) > 0
+
+
+@lru_cache(maxsize=16)
 def _shapes_of(arch: str) -> dict[str, tuple[int, ...]]:
     with Blank():
-        model = torchvision.models.get_model(arch, weights=None)
+        model = torchvision.models.get_model(arch, weights=None, **OPTIONS.get(arch, {}))
     return {name: tuple(t.shape) for name, t in model.state_dict().items()}
 
 
 def _entry(arch: str):
-    """torchvision's best weights for an architecture."""
-    return torchvision.models.get_model_weights(arch).DEFAULT
+    """torchvision's best weights for an architecture at the size it is built for."""
+    return weights_entry(arch)
 
 
 def _imagenet_line(arch: str, path: Path) -> str:

@@ -1,14 +1,17 @@
 """What one module costs and how it is written: multiply-accumulates, bytes, a few words, and the line that makes it.
 
-MACs count the products of weights with activations for one example. Biases, norms, activations, pooling, and sums of
-skips are no multiply-accumulates and count 0.
+MACs count products for one example: of weights with activations, and in attention of activations with one another
+(queries with keys, and their weights with values). Biases, norms, activations, pooling, and sums of skips are no
+multiply-accumulates and count 0.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from explorer.models.heads import NORMS, AdaptiveConcatPool2d, SigmoidRange
 from explorer.trace.records import Shape
@@ -37,6 +40,24 @@ def macs(module: nn.Module, in_shape: Shape, out_shape: Shape) -> int:
     if isinstance(module, nn.Bilinear):
         return prod(out_shape) * module.in1_features * module.in2_features
     return 0
+
+
+def product_macs(func: Callable, args: tuple, out: Tensor) -> int:
+    """Multiply-accumulates of a function that multiplies two tensors: a linear map, a matrix product, an einsum."""
+    if func is not torch.einsum:
+        return out.numel() * args[0].shape[-1]
+    sizes: dict[str, int] = {}
+    for labels, tensor in zip(args[0].split("->")[0].split(","), args[1:], strict=True):
+        sizes |= dict(zip(labels.replace(" ", ""), tensor.shape, strict=True))
+    return prod(sizes.values())
+
+
+def attention_macs(args: tuple) -> int:
+    """Multiply-accumulates of `F.multi_head_attention_forward` for queries (L, N, E) and keys (S, N, E): the three
+    projections in, and the two products with the L×S weights. The projection out is the linear layer's own."""
+    length, batch, width = args[0].shape
+    keys = args[1].shape[0]
+    return batch * width * (length * width + 2 * keys * width + 2 * length * keys)
 
 
 def activation_bytes(out_shape: Shape) -> int:

@@ -105,7 +105,8 @@ class Trace:
     """A described model: a row a module, its skips, sums, and where it failed (None when it runs).
 
     in_shape and out_shape are the model's own; `dropped` is what the cut threw away of the original network;
-    `weights_enum` is torchvision's name of the architecture's weights ("ResNet34_Weights").
+    `weights_enum` is torchvision's name of the architecture's weights ("ResNet34_Weights"). `body_code` is the Python
+    expression that takes the body out of `network`, "" where only the graph of its `forward` tells how.
     """
 
     layers: tuple[Layer, ...]
@@ -116,6 +117,7 @@ class Trace:
     out_shape: Shape | None = None
     dropped: tuple[Dropped, ...] = ()
     weights_enum: str = ""
+    body_code: str = ""
 
 
 def add_up(layers: tuple[Layer, ...]) -> Totals:

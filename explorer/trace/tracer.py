@@ -13,6 +13,8 @@ from torch import nn
 
 from explorer.models.bodies import Parts
 from explorer.models.build import build_body, build_head, build_model, features_of
+from explorer.models.cutting import Opened
+from explorer.models.graphs import SIZE
 from explorer.models.groups import body_groups, own_names
 from explorer.models.meta import Blank
 from explorer.models.weights import enum_name
@@ -44,6 +46,7 @@ class Part:
     failure: Failure | None = None
     dropped: tuple[Dropped, ...] = ()
     weights_enum: str = ""
+    code: str = ""
 
 
 def trace(spec: ClassifierSpec) -> Trace:
@@ -73,6 +76,7 @@ def _trace(arch: str, cut: int | str | None, size: int, n_in: int, head: HeadSpe
         out_shape=top.out_shape,
         dropped=body.dropped,
         weights_enum=body.weights_enum,
+        body_code=body.code,
     )
 
 
@@ -82,11 +86,11 @@ def trace_body(arch: str, cut: int | str | None, size: int, n_in: int) -> Part:
     parts = blank_body(arch, cut, n_in)
     run = watch(parts.body, (n_in, size, size))
     names = own_names(parts.body, parts.names)
-    groups = mix_containers(body_groups(names.values(), arch))
+    groups = mix_containers(body_groups(names, arch), parts.body)
     layers = rows("0", "body", parts.body, run, names, groups)
     failure = None if run.broke is None else _body_failure(arch, cut, parts.body, run, names, (n_in, size, size))
     dropped = tuple(Dropped(*part) for part in parts.dropped)
-    return Part(layers, run.out_shape, failure, dropped, enum_name(arch))
+    return Part(layers, run.out_shape, failure, dropped, enum_name(arch), body_code(parts))
 
 
 @lru_cache(maxsize=512)
@@ -99,7 +103,7 @@ def trace_head(head: HeadSpec, features: int, n_out: int, in_shape: Shape | None
     module = blank_head(head, features, n_out)
     run = Run() if in_shape is None else watch(module, in_shape)
     names = {qual: qual for qual, _ in module.named_modules(remove_duplicate=False)}
-    layers = rows("1", "head", module, run, names, dict.fromkeys(names.values(), HEAD))
+    layers = rows("1", "head", module, run, names, dict.fromkeys(names, HEAD))
     if run.out_shape is not None and run.out_shape != (n_out,):
         run.broke = module
     failure = None if run.broke is None else _head_failure(module, run, head, features)
@@ -124,15 +128,42 @@ def blank_model(spec: ClassifierSpec) -> nn.Module:
         return build_model(spec).model
 
 
-def mix_containers(groups: dict[str, str]) -> dict[str, str]:
-    """The same for rows: a container, given by its dotted name, has the group of what it holds, mixed where it holds
-    both."""
+def body_code(parts: Parts) -> str:
+    """The expression that takes the body out of `network`: its first children, the last of them cut between elements,
+    or children and small layers one by one; "" where a `forward` was opened."""
+    names, dropped = parts.names, [name for name, *_ in parts.dropped]
+    opened = any(isinstance(module, Opened) for module in parts.body.modules())
+    made = [name for name in names if name not in parts.children]
+    if opened or any(not isinstance(parts.body[names.index(name)], nn.ReLU) for name in made):
+        return ""
+    inside = [name for name in dropped if name.startswith(f"{names[-1]}.")]
+    if any(name.count(".") > 1 for name in inside):
+        return ""
+    if inside and type(parts.body[-1]) is not nn.Sequential:
+        return ""
+    last = [f"network.{names[-1]}[:{len(parts.body[-1])}]"] if inside else []
+    whole = names[: len(names) - len(last)]
+    if whole == parts.children[: len(whole)]:
+        first = [f"*list(network.children())[:{len(whole)}]"] if whole else []
+        return f"nn.Sequential({', '.join(first + last)})"
+    each = [cost.code(parts.body[names.index(n)]) if n in made else f"network.{n}" for n in whole]
+    return f"nn.Sequential({', '.join(each + last)})"
+
+
+def mix_containers(groups: dict[str, str], body: nn.Module) -> dict[str, str]:
+    """The same for rows: a container, given by its dotted name in the body, has the group of what it holds, mixed where
+    it holds both. One with parameters of its own (a transformer's position table) has their group."""
     inside: dict[str, set[str]] = {}
     containers = {name.rpartition(".")[0] for name in groups if name}
     for name in groups.keys() - containers:
         for container in _containers_of(name):
             inside.setdefault(container, set()).add(groups[name])
-    return groups | {name: held.pop() if len(held) == 1 else MIXED for name, held in inside.items() if name in groups}
+    mixed = {
+        name: held.pop() if len(held) == 1 else MIXED
+        for name, held in inside.items()
+        if not any(True for _ in body.get_submodule(name).parameters(recurse=False))
+    }
+    return groups | mixed
 
 
 def _containers_of(name: str) -> Iterator[str]:
@@ -163,10 +194,8 @@ def rows(
         uses[inner] = waiting[len(calls) :]
         fresh = [p for p in inner.parameters(recurse=False) if id(p) not in counted]
         counted.update(map(id, fresh))
-        name = names[qual]
-        layers.append(
-            _row(inner, calls, sum(p.numel() for p in fresh), _join(root, qual), _last(name) or title, groups[name])
-        )
+        name = _last(names[qual]) or (type(inner).__name__ if qual else title)
+        layers.append(_row(inner, calls, sum(p.numel() for p in fresh), _join(root, qual), name, groups[qual]))
     return tuple(layers)
 
 
@@ -182,7 +211,7 @@ def _row(module: nn.Module, calls: list[Call], params: int, qual: str, name: str
         out_shape=calls[-1].out_shape if calls else None,
         params=params,
         trainable=params,
-        macs=sum(cost.macs(module, call.in_shape, call.out_shape) for call in done),
+        macs=sum(cost.macs(module, call.in_shape, call.out_shape) + call.extra for call in done),
         activation_bytes=0 if container else sum(cost.activation_bytes(call.out_shape) for call in done),
         group=group,
         detail=cost.detail(module),
@@ -197,21 +226,32 @@ def _body_failure(
 ) -> Failure:
     module, got = run.broke, run.calls[run.broke][-1].in_shape
     qual = next(qual for qual, inner in body.named_modules() if inner is module)
-    wanted = need(module, got) or UNKNOWN_NEED
-    size = smallest_size(arch, cut) if wanted.larger else None
+    wanted = need(module, got) or _need_of_size(arch, cut, in_shape)
+    size = wanted.size or (smallest_size(arch, cut) if wanted.larger else None)
     fix = Fix(f"Set the size to {size} px", "body.size", size) if size else None
-    what = f"{_title(names[qual], module)} needs {wanted.words}"
+    what = f"{_title(names[qual] or 'body', module)} needs {wanted.words}"
     problem = f"but a picture of {_shape(in_shape[1:])} px leaves it {_shape(got)}"
-    advice = f"set the size to {fix.value} px or more" if fix else "choose another cut"
+    more = "" if wanted.size else " or more"
+    advice = f"set the size to {fix.value} px{more}" if fix else "choose another cut"
     return Failure(
         qual=_join("0", qual),
-        name=names[qual],
+        name=names[qual] or type(module).__name__,
         cls=type(module).__name__,
         needed=wanted.words,
         got=_shape(got),
         reason=f"{what}, {problem}: {advice}.",
         fix=fix,
     )
+
+
+def _need_of_size(arch: str, cut: int | str | None, in_shape: Shape) -> Need:
+    """What a layer whose class does not tell needs: a larger picture, or the one size that the network is made for."""
+    smallest = smallest_size(arch, cut)
+    if smallest is not None and in_shape[1] < smallest:
+        return Need(f"a picture of at least {smallest}×{smallest} px", larger=True)
+    if smallest is None and runs(blank_body(arch, cut, 3).body, (3, SIZE, SIZE)):
+        return Need(f"a picture of {SIZE}×{SIZE} px", size=SIZE)
+    return UNKNOWN_NEED
 
 
 @lru_cache(maxsize=256)

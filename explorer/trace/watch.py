@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from explorer.trace.meta import ShapesOnly
+from explorer.trace import cost
+from explorer.trace.meta import ATTENTION, LINEAR, Products, ShapesOnly
 from explorer.trace.records import Shape
 
 
 @dataclass
 class Call:
-    """One call of a module; `out_shape` is None while it runs, and stays None where it broke."""
+    """One call of a module; `out_shape` is None while it runs, and stays None where it broke.
+
+    extra  multiply-accumulates of functions that its own `forward` calls, for one example: attention
+    """
 
     in_shape: Shape
     out_shape: Shape | None = None
+    extra: int = 0
 
 
 @dataclass
@@ -32,22 +40,43 @@ class Run:
 def watch(module: nn.Module, in_shape: Shape) -> Run:
     """Run a module of meta tensors on one example of this shape; an error ends the run and is told, never raised.
 
-    The hooks belong to this call and are gone after it.
+    A linear layer that is not called itself, because a function takes its weights (swin's and vit's attention), counts
+    as called. The hooks belong to this call and are gone after it.
     """
     run, running = Run(), []
+    owners = {id(p): inner for inner in module.modules() for p in inner.parameters(recurse=False)}
 
     def enter(inner: nn.Module, args: tuple) -> None:
-        call = Call(shape_of(args[0]))
+        call = Call(shape_of(args[0]) if args else ())
         run.calls[inner].append(call)
         running.append((inner, call))
 
-    def leave(inner: nn.Module, args: tuple, out: Tensor) -> None:
+    def leave(inner: nn.Module, args: tuple, out: object) -> None:
         running.pop()[1].out_shape = shape_of(out)
+
+    def note(func: Callable, args: tuple, kwargs: dict, out: Any) -> None:
+        if not running:
+            return
+        caller, call = running[-1]
+        if func is LINEAR:
+            owner = owners.get(id(args[1]))
+            if owner is not None and owner is not caller:
+                run.calls[owner].append(Call(_whole_shape(args[0]), _whole_shape(out)))
+            elif owner is None:
+                call.extra += cost.product_macs(func, args, out)
+        elif func is ATTENTION:
+            call.extra += cost.attention_macs(args)
+            owner = owners.get(id(args[11]))
+            if owner is not None:
+                shape = (args[0].shape[0], args[0].shape[2])
+                run.calls[owner].append(Call(shape, shape))
+        else:
+            call.extra += cost.product_macs(func, args, out)
 
     hooks = [inner.register_forward_pre_hook(enter) for inner in module.modules()]
     hooks += [inner.register_forward_hook(leave) for inner in module.modules()]
     try:
-        run.out_shape = shape_of(run_once(module, in_shape))
+        run.out_shape = shape_of(run_once(module, in_shape, Products(note)))
     except Exception:  # whatever a layer raises over a shape: which layer it was says more than its words
         run.broke = running[-1][0] if running else module
     finally:
@@ -56,9 +85,9 @@ def watch(module: nn.Module, in_shape: Shape) -> Run:
     return run
 
 
-def run_once(module: nn.Module, in_shape: Shape) -> Tensor:
+def run_once(module: nn.Module, in_shape: Shape, mode: AbstractContextManager | None = None) -> Tensor:
     """The output for one example of this shape, on the meta device, in eval mode."""
-    with torch.no_grad(), ShapesOnly():
+    with torch.no_grad(), mode or ShapesOnly():
         return module.eval()(torch.empty(1, *in_shape, device="meta"))
 
 
@@ -71,9 +100,19 @@ def runs(module: nn.Module, in_shape: Shape) -> bool:
     return True
 
 
-def shape_of(value: Tensor | list[Tensor]) -> Shape:
-    """The shape without its batch dimension; a dense layer's list of maps counts as the maps laid on one another."""
+def shape_of(value: object) -> Shape:
+    """The shape without its batch dimension: of a dense layer's list the maps laid on one another, of an attention's
+    several outputs the first; () for what is no tensor."""
     if isinstance(value, Tensor):
         return tuple(value.shape[1:])
+    if isinstance(value, tuple):
+        return shape_of(value[0]) if value else ()
+    if not isinstance(value, list) or not value:
+        return ()
     first = shape_of(value[0])
     return (sum(tensor.shape[1] for tensor in value), *first[1:])
+
+
+def _whole_shape(x: Tensor) -> Shape:
+    """The shape of one example's tensor whose windows stand in the place of the batch."""
+    return tuple(x.shape) if x.shape[0] > 1 else tuple(x.shape[1:])

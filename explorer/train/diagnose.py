@@ -17,8 +17,10 @@ FAR_ABOVE = 4.0
 
 FLAT = (nn.BatchNorm1d, nn.Linear)
 """Layers that take features (B, C), as those of a head do."""
-SIDES = (16, 32, 64, 128, 224)
-"""Image sizes to try where one is too small."""
+SIDES = (16, 32, 64, 128, 224, 448)
+"""Image sizes to try where one does not do; 224 is what most networks were trained on, and the only one of some."""
+REFUSALS = (RuntimeError, ValueError, IndexError, TypeError, AssertionError, NotImplementedError)
+"""What layers raise over a shape: a vit asserts its picture's size."""
 
 
 def first_not_finite(model: nn.Module, x: Tensor) -> str:
@@ -57,7 +59,7 @@ def check_runs(model: nn.Module, x: Tensor, n_out: int) -> None:
     try:
         with torch.no_grad(), _watching(model, before=enter, after=leave, leaves=False):
             out = model(x)
-    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+    except REFUSALS as error:
         if is_out_of_memory(error) or not inside:
             raise
         name, layer, shape = inside[-1]
@@ -76,10 +78,12 @@ def _remedy(model: nn.Module, x: Tensor, layer: nn.Module, shape: tuple[int, ...
     """What to change so that images like x pass: the pooling before a layer for flat features, else the image size."""
     if isinstance(layer, FLAT) and len(shape) > 2:
         return "it takes flat features, so switch the head's pooling on"
-    for side in (side for side in SIDES if side > x.shape[-1]):
-        with torch.no_grad(), suppress(RuntimeError, ValueError, IndexError, TypeError):
+    larger = [side for side in SIDES if side > x.shape[-1]]
+    smaller = [side for side in reversed(SIDES) if side < x.shape[-1]]
+    for side in larger + smaller:
+        with torch.no_grad(), suppress(*REFUSALS):
             model(x.new_zeros((*x.shape[:2], side, side)))
-            return f"choose a larger image size, {side} would do"
+            return f"choose {'a larger' if side in larger else 'another'} image size, {side} would do"
     return "choose another image size, cut or pooling"
 
 

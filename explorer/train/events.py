@@ -1,13 +1,14 @@
 """What a training run tells, one frozen dataclass an event; no torch.
 
-The order is (Progress | Note)* Started ValidSample (Step* EpochDone Predictions)* Note* Finished; the last notes say
-what came of the run. A run may break off anywhere: then exactly one Stopped or Failed takes the place of all that
-would follow.
+The order is (Progress | Note)* Started ValidSample Activations? (Step* EpochDone Predictions Activations?)* Note*
+Finished; the last notes say what came of the run, and a Note may stand where Activations could not be had. A run may
+break off anywhere: then exactly one Stopped or Failed takes the place of all that would follow.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import get_args
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,37 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Activations:
+    """What some valid pictures become inside the network after an epoch (0: before the first): about 12 kB.
+
+    The pictures are the first of `ValidSample`. One entry a layer, in the order of the run:
+
+    quals                names as in a trace
+    means, stds          over all finite values; None where there is none
+    dead                 share of channels that say nothing about these pictures, 0 to 1
+    lows, highs, histograms   the ends, and thousandths of all values in equal steps between them
+
+    One entry a layer of which maps are kept, of the first picture alone:
+
+    map_quals, map_channels   the layer, and the numbers of its channels: the same in every epoch
+    map_shapes, map_pixels    (channels, height, width), and uint8 row by row in base64
+    """
+
+    epoch: int
+    quals: tuple[str, ...]
+    means: tuple[float | None, ...]
+    stds: tuple[float | None, ...]
+    dead: tuple[float, ...]
+    lows: tuple[float | None, ...] = ()
+    highs: tuple[float | None, ...] = ()
+    histograms: tuple[tuple[int, ...], ...] = ()
+    map_quals: tuple[str, ...] = ()
+    map_channels: tuple[tuple[int, ...], ...] = ()
+    map_shapes: tuple[tuple[int, int, int], ...] = ()
+    map_pixels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The person stopped it; weights of the last whole epoch are kept (0: none was finished)."""
 
@@ -108,12 +140,11 @@ class Finished:
     seconds: float = 0.0
 
 
-Event = Note | Progress | Started | ValidSample | Step | EpochDone | Predictions | Stopped | Failed | Finished
+Event = (
+    Note | Progress | Started | ValidSample | Step | EpochDone | Predictions | Activations | Stopped | Failed | Finished
+)
 ENDINGS = (Finished, Stopped, Failed)
-KINDS = {
-    cls.__name__: cls
-    for cls in (Note, Progress, Started, ValidSample, Step, EpochDone, Predictions, Stopped, Failed, Finished)
-}
+KINDS = {cls.__name__: cls for cls in get_args(Event)}
 
 
 def to_dict(event: Event) -> dict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from explorer.train.events import (
+    Activations,
     EpochDone,
     Event,
     Failed,
@@ -30,6 +31,7 @@ class History:
     steps, losses, smooth, lrs   one entry a batch: step from 1, loss, smoothed loss, the head's rate
     epochs        one EpochDone a whole epoch
     predictions   guesses after the last whole epoch
+    activations   one Activations each time somebody looked inside
     sample        the valid pictures that the guesses are about
     notes         what the person should know
     progress      of the preparation that goes on now; None while it trains
@@ -46,6 +48,7 @@ class History:
     lrs: tuple[float, ...] = ()
     epochs: tuple[EpochDone, ...] = ()
     predictions: Predictions | None = None
+    activations: tuple[Activations, ...] = ()
     sample: ValidSample | None = None
     notes: tuple[Note, ...] = ()
     progress: Progress | None = None
@@ -119,6 +122,8 @@ def _with_event(history: History, event: Event, at: float | None) -> History:
             return replace(history, epochs=(*history.epochs, event), kept_epochs=event.epoch)
         case Predictions():
             return replace(history, predictions=event)
+        case Activations():
+            return replace(history, activations=(*history.activations, event))
         case Finished():
             return replace(history, state="finished", progress=None)
         case Stopped():

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from explorer.data.batches import batches, count_batches, data_uri
+from explorer.data.batches import batches, count_batches, data_uri, normalise
 from explorer.data.dataset import DataSet, Split
 from explorer.data.registry import load
 from explorer.models.bodies import get_arch
@@ -23,7 +23,18 @@ from explorer.train.aside import Halted, aside
 from explorer.train.checkpoint import save_description, save_weights
 from explorer.train.device import describe_device, pick_device
 from explorer.train.diagnose import check_runs, growth_sentence
-from explorer.train.events import EpochDone, Event, Failed, Finished, Note, Started, Stopped, ValidSample
+from explorer.train.events import (
+    EpochDone,
+    Event,
+    Failed,
+    Finished,
+    Note,
+    Predictions,
+    Started,
+    Stopped,
+    ValidSample,
+)
+from explorer.train.looks import Look, Looks
 from explorer.train.loop import Loaders, train_loop
 from explorer.train.reason import reason_of
 from explorer.train.schedule import Phase, phases
@@ -32,6 +43,7 @@ BATCH_NORM = nn.modules.batchnorm._BatchNorm
 GROUP_WORDS = {EARLY: "early body", LATE: "late body", HEAD: "head"}
 SAMPLE = 24
 SAMPLE_SIDE = 96
+LOOKED_AT = 2  # pictures of the sample
 
 Stats = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -43,6 +55,7 @@ def fit(
     device: str | None = None,
     stop: Callable[[], bool] | None = None,
     weights_out: Path | None = None,
+    look: Look | None = None,
 ) -> Iterator[Event]:
     """Train the model of `spec` as `train_spec` says; yields events in the order of `train.events`.
 
@@ -50,13 +63,15 @@ def fit(
     stop         asked between batches and while something downloads; True ends the run with Stopped
     weights_out  folder for last.safetensors (the start's, then each whole epoch's weights, keys as `state_dict`) and
                  spec.json, each written whole or not at all
+    look         makes an event of the model, two normalised valid pictures (2, C, S, S) and the epoch: before the
+                 first epoch (0) and after each, unless it takes too long (`train.looks`). It never changes the run
 
     Never raises: whatever goes wrong is the last event, Failed, with one sentence. Seeds torch's global generator (it
     is meant for a process of its own), so the same specs give the same curve on the same machine.
     """
     epoch = 0
     try:
-        for event in _run(spec, train_spec, device, stop or (lambda: False), weights_out):
+        for event in _run(spec, train_spec, device, stop or (lambda: False), weights_out, look):
             if isinstance(event, EpochDone):
                 epoch = event.epoch
             yield event
@@ -67,7 +82,12 @@ def fit(
 
 
 def _run(
-    spec: ClassifierSpec, train_spec: TrainSpec, device: str | None, stop: Callable[[], bool], weights_out: Path | None
+    spec: ClassifierSpec,
+    train_spec: TrainSpec,
+    device: str | None,
+    stop: Callable[[], bool],
+    weights_out: Path | None,
+    look: Look | None,
 ) -> Iterator[Event]:
     start = time.perf_counter()
     where = pick_device(device)
@@ -102,8 +122,10 @@ def _run(
         weights=" · ".join(filter(None, (built.weights.source, built.weights.detail))),
     )
     yield valid_sample(dataset.valid, loaders.sample)
+    looks = Looks(look, model, looked_at(dataset.valid, loaders.sample, stats, where), epochs)
+    yield from looks.after(0)
 
-    valid_loss = 0.0
+    valid_loss = trained = 0.0
     torch.manual_seed(train_spec.seed)
     for event in train_loop(
         model,
@@ -119,7 +141,9 @@ def _run(
         if isinstance(event, Stopped):
             return
         if isinstance(event, EpochDone):
-            valid_loss = event.valid_loss
+            valid_loss, trained = event.valid_loss, trained + event.seconds
+        if isinstance(event, Predictions):
+            yield from looks.after(event.epoch, trained)
     if grown := growth_sentence(valid_loss, len(dataset.classes)):
         yield Note(grown, "warn")
     yield Finished(time.perf_counter() - start)
@@ -207,6 +231,12 @@ def valid_sample(split: Split, positions: Sequence[int]) -> ValidSample:
         images=tuple(data_uri(picture, SAMPLE_SIDE) for picture in shown),
         labels=tuple(split.labels[list(positions)].tolist()),
     )
+
+
+def looked_at(split: Split, positions: Sequence[int], stats: Stats | None, device: torch.device) -> Tensor:
+    """The first of these pictures as batches would give them: float32 (n, C, S, S), normalised, on the device."""
+    mean, std = stats or (None, None)
+    return normalise(split.images(positions[:LOOKED_AT]).to(device).float() / 255, mean, std)
 
 
 def _load(spec: ClassifierSpec, train_spec: TrainSpec, tell: Callable[..., None]) -> DataSet:

@@ -16,12 +16,22 @@ from explorer.spec import ClassifierSpec, SpecError, TrainSpec
 from explorer.trace.tracer import trace
 from explorer.train.schedule import phases, planned_rates
 from explorer.ui import sheet
-from explorer.ui.describe import AT_FIRST, View, cannot_train, count_groups, describe, describe_tab, group_payload
+from explorer.ui.describe import (
+    AT_FIRST,
+    View,
+    cannot_train,
+    count_groups,
+    describe,
+    describe_tab,
+    draw_pinned,
+    group_payload,
+    is_path,
+)
 from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, number, read, show, usual_rates, within_reach
 from explorer.ui.services import Services
 from explorer.views.numbers import rate as words
 
-TABS = ("tree", "layers", "activations", "code", "summary", "data")
+TABS = ("tree", "layers", "activations", "compare", "code", "summary", "data")
 LIVE = ("queued", "running")
 BUSY = {"go": {"value": "Training…", "interactive": False}, "halt": {"interactive": True}}
 IDLE = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": False}}
@@ -132,6 +142,8 @@ class ClassifierHandlers:
             return {**self.changed(held, weights="File"), "file": {"visible": True}}
         if held.asked("id") == "scratch":
             return self._from_scratch(held)
+        if held.asked("id") == "pin":
+            return self.pin(held)
         if held.asked("id") == "retry":
             self.services.weights.forget_missing()
         return self.refresh(held)
@@ -143,6 +155,29 @@ class ClassifierHandlers:
             **self.redrawn({**held.values, "weights": "Random", "groups": {"rows": rows}}, held.view),
             "weights": "Random",
         }
+
+    # ---- two designs side by side ----
+
+    def pin(self, held: Held) -> Payloads:
+        """The present design stays as A; where it cannot be built, nothing happens."""
+        reading = self._read(held.values)
+        return self._beside(held.values, replace(held.view, pinned=reading)) if reading.builds else self.refresh(held)
+
+    def compared(self, held: Held) -> Payloads:
+        """A button of the second ribbon: A goes, or A and B change places."""
+        if held.asked("id") != "swap" or held.view.pinned is None:
+            return self._beside(held.values, replace(held.view, pinned=None))
+        pinned, reading = held.view.pinned, self._read(held.values)
+        if not reading.builds:
+            return self.refresh(held)
+        page = self.page_for(pinned.spec, pinned.train, replace(held.view, pinned=reading))
+        return {**page, **self._pinned(replace(held.view, pinned=reading))}
+
+    def _beside(self, values: Mapping[str, object], view: View) -> Payloads:
+        return {**self.redrawn(values, view), **self._pinned(view)}
+
+    def _pinned(self, view: View) -> Payloads:
+        return {"view": view, "ribbon_a": draw_pinned(view.pinned, self.services)}
 
     def mended(self, held: Held) -> Payloads:
         """The mend that a failed trace offers: one field gets the value that works."""
@@ -203,16 +238,23 @@ class ClassifierHandlers:
 
     def page_for(self, spec: ClassifierSpec, train: TrainSpec, view: View = AT_FIRST, said: str = "") -> Payloads:
         """Every control for these specs, and the picture; `said` is a sentence about the page as a whole."""
+        weights_file = spec.body.weights if is_path(spec.body.weights) else None
+        kind, colon, path = train.data.partition(":")
         held: Payloads = {
             **show(spec, train),
+            "data": kind + colon,
             "cut": cut_steps(spec),
             "chips": {"widths": list(spec.head.widths), "outputs": spec.n_out, "outputs_editable": True},
             "groups": group_payload(spec, train),
         }
-        payloads = {**held, **self.redrawn({**held, "file": None, "path": ""}, view)}
+        payloads = {**held, **self.redrawn({**held, "file": weights_file, "path": path}, view)}
         if said:
             payloads["notices"] = problems({"link": said})
-        return {**payloads, "file": {"visible": False, "value": None}, "path": {"visible": False, "value": ""}}
+        return {
+            **payloads,
+            "file": {"visible": bool(weights_file), "value": weights_file},
+            "path": {"visible": bool(colon), "value": path},
+        }
 
     def defaults(self, held: Held) -> Payloads:
         """Back to the chapter's model."""
@@ -220,6 +262,16 @@ class ClassifierHandlers:
 
     def opened(self, query: Mapping[str, str]) -> Payloads:
         """A visit: the page for its link, with a sentence for each part of the link that was dropped."""
+        spec, train, dropped = self._meant(query)
+        view = AT_FIRST
+        if link.PINNED in query:
+            pinned_spec, pinned_train, more = self._meant(query[link.PINNED])
+            view, dropped = replace(view, pinned=Reading(pinned_spec, pinned_train)), (*dropped, *more)
+        page = {**self.page_for(spec, train, view, said=" ".join(dropped)), **self._pinned(view)}
+        return {**page, "topbar": {**page.get("topbar", {}), "opened": True}}
+
+    def _meant(self, query: Mapping[str, str] | str) -> tuple[ClassifierSpec, TrainSpec, tuple[str, ...]]:
+        """The design that a query asks for, brought within reach, and a sentence for each part that was dropped."""
         sets = [choice.name for choice in list_data() if choice.name[-1:] != ":"]
         known = {"arch": list_archs(), "weights": ("imagenet", "random"), "data": sets}
         decoded = link.decode(query, known=known)
@@ -236,8 +288,7 @@ class ClassifierHandlers:
         except ValueError as error:
             train = replace(train, lrs=None, frozen=True)
             dropped = (*dropped, f"The link's rates and locks were left out. {error}")
-        page = self.page_for(spec, train, said=" ".join(dropped))
-        return {**page, "topbar": {**page.get("topbar", {}), "opened": True}}
+        return spec, train, dropped
 
     # ---- runs ----
 

@@ -17,13 +17,14 @@ from explorer.ui.faces import faces_function
 from explorer.ui.services import Services
 from explorer.ui.train_panel import train_panel
 from explorer.ui.widget import widget
+from explorer.views.ribbon import NO_RIBBON
 
 INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
 AT_ONCE = {"trigger_mode": "multiple"}
 ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "size", "n_in")
 PICTURE = (
-    "ribbon", "numbers", "tree", "layers", "activations", "code", "summary", "notices", "topbar", "weightsline",
-    "datahint", "cut", "groups",
+    "ribbon", "ribbon_a", "numbers", "tree", "layers", "activations", "compare", "code", "summary", "notices", "topbar",
+    "weightsline", "datahint", "cut", "groups",
 )  # fmt: skip
 OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path")
 TARGETS = {
@@ -55,6 +56,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
         notices = widget("notices", {"problems": {}, "targets": TARGETS})
         ribbon = widget("ribbon", first["ribbon"], events=("act", "mend"),
                         server_functions=[faces_function(services)])  # fmt: skip
+        ribbon_a = widget("ribbon", NO_RIBBON, events=("act",), server_functions=[faces_function(services)],
+                          elem_id="ribbon_a")  # fmt: skip
         with gr.Row(elem_classes="cols"):
             with gr.Column(min_width=0):
                 numbers = widget("numbers", first["numbers"])
@@ -65,6 +68,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
                         layers = widget("layers")
                     with gr.Tab("Activations", id="activations", elem_id="tab-activations"):
                         seen = widget("activations", server_functions=activations_functions(services))
+                    with gr.Tab("Compare", id="compare", elem_id="tab-compare"):
+                        compared = widget("compare", {}, events=("act",))
                     with gr.Tab("Code", id="code", elem_id="tab-code"):
                         code = widget("code", {"loading": True})
                     with gr.Tab("Summary", id="summary", elem_id="tab-summary"):
@@ -79,8 +84,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
 
     controls = {**build.controls, **panel.controls}
     components = {
-        **controls, "ribbon": ribbon, "numbers": numbers, "tree": tree, "layers": layers, "activations": seen,
-        "code": code,
+        **controls, "ribbon": ribbon, "ribbon_a": ribbon_a, "numbers": numbers, "tree": tree, "layers": layers,
+        "activations": seen, "compare": compared, "code": code,
         "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "view": view,
         "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt,
     }  # fmt: skip
@@ -138,7 +143,9 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     for chosen in (controls["data"].select, controls["path"].submit, controls["path"].blur):
         on(chosen, handlers.data_chosen, "path", "chips", "sheet")
     on(build.title.defaults, handlers.defaults, *components)
-    on(ribbon.act, handlers.acted, "weights", "file", **AT_ONCE)
+    on(ribbon.act, handlers.acted, "view", "weights", "file", **AT_ONCE)
+    on(compared.act, handlers.pin, "view", **AT_ONCE)
+    on(ribbon_a.act, handlers.compared, *components, **AT_ONCE)
     on(ribbon.mend, handlers.mended, *build.controls)
     on(inner.select, handlers.tab_chosen, "view", "sheet", **AT_ONCE)
     on(pictures.again, handlers.another_batch, "sheet", **AT_ONCE)

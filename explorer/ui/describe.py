@@ -23,9 +23,10 @@ from explorer.ui.read import Reading, cut_steps, usual_rates
 from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsState
 from explorer.views.activations import activations
+from explorer.views.compare import Design, compare
 from explorer.views.groups import groups
 from explorer.views.numbers import numbers, short
-from explorer.views.ribbon import ribbon
+from explorer.views.ribbon import NO_RIBBON, marked, ribbon
 from explorer.views.source import fastai_call, script, why_no_fastai
 from explorer.views.table import table
 from explorer.views.tree import tree
@@ -42,10 +43,12 @@ GROUPS_HELP = {
 class View:
     """What of the model a page has on show.
 
-    tab  the inner tab
+    tab     the inner tab
+    pinned  the design that the page's own is compared with
     """
 
     tab: str = "tree"
+    pinned: Reading | None = None
 
 
 AT_FIRST = View()
@@ -62,13 +65,13 @@ def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str
     rates = group_rates(shown, train)
     frozen = frozen_count(train, len(rates))
     payloads = {
-        "ribbon": ribbon(spec, shown, legal_cuts(spec.body.arch), frozen=frozen, lrs=rates, **in_use(spec, services)),
+        "ribbon": marked(draw(reading, services), "B" if view.pinned else ""),
         "cut": cut_steps(spec),
         "groups": {**groups(shown, frozen, rates), "help": GROUPS_HELP[train.schedule]},
         "weightsline": weights_line(spec),
         "datahint": data_hint(spec, train),
-        "topbar": topbar(services, spec, train),
-        **one_tab(view, spec, shown, services),
+        "topbar": topbar(services, spec, train, view.pinned),
+        **one_tab(view, reading, shown, services),
     }
     payloads["numbers"] = numbers(shown, ms=1000 * (time.perf_counter() - start))
     return payloads, train_problems(shown, train)
@@ -77,7 +80,7 @@ def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str
 def describe_tab(reading: Reading, services: Services, view: View) -> dict[str, object]:
     """The payload of one inner tab alone; {} where nothing can be built."""
     try:
-        return one_tab(view, reading.spec, shown_trace(reading.spec, reading.train), services)
+        return one_tab(view, reading, shown_trace(reading.spec, reading.train), services)
     except SpecError:
         return {}
 
@@ -100,8 +103,11 @@ def shown_trace(spec: ClassifierSpec, train: TrainSpec) -> Trace:
     return freeze_rows(plain, frozen_count(train, len(groups_of(plain))), train.train_bn)
 
 
-def one_tab(view: View, spec: ClassifierSpec, shown: Trace, services: Services) -> dict[str, object]:
+def one_tab(view: View, reading: Reading, shown: Trace, services: Services) -> dict[str, object]:
     """The payload of one inner tab; {} for tabs that do not show the model."""
+    spec = reading.spec
+    if view.tab == "compare":
+        return {"compare": compare(design(view.pinned), design(reading)) if view.pinned else {}}
     if view.tab == "tree":
         return {"tree": tree(shown)}
     if view.tab == "layers":
@@ -115,13 +121,39 @@ def one_tab(view: View, spec: ClassifierSpec, shown: Trace, services: Services) 
     return {}
 
 
+def draw(reading: Reading, services: Services) -> dict[str, object]:
+    """The ribbon of a design. Raises SpecError where nothing can be built."""
+    spec, train = reading.spec, reading.train
+    shown = shown_trace(spec, train)
+    rates = group_rates(shown, train)
+    frozen = frozen_count(train, len(rates))
+    return ribbon(spec, shown, legal_cuts(spec.body.arch), frozen=frozen, lrs=rates, **in_use(spec, services))
+
+
+def draw_pinned(pinned: Reading | None, services: Services) -> dict[str, object]:
+    """The second ribbon: the pinned design's, or none. Raises SpecError where nothing can be built."""
+    return marked(draw(pinned, services), "A") if pinned else NO_RIBBON
+
+
+def design(reading: Reading) -> Design:
+    """One side of a comparison. Raises SpecError where nothing can be built."""
+    shown = shown_trace(reading.spec, reading.train)
+    behind = ribbon(reading.spec, shown, legal_cuts(reading.spec.body.arch))["behind"]
+    return Design(reading.spec, shown, behind, reading.train)
+
+
 def code(spec: ClassifierSpec, shown: Trace) -> dict[str, object]:
     """The script that builds this model, and the fastai call that does, where there is one."""
-    call = fastai_call(spec, shown)
+    call = fastai_call(spec, shown) or ""
     return {
         "sections": [
             {"title": "PyTorch", "lang": "python", "text": script(spec, shown), "note": ""},
-            {"title": "fastai", "lang": "python", "text": call or "", "note": "" if call else why_no_fastai(spec)},
+            {
+                "title": "fastai",
+                "lang": "python",
+                "text": call or "",
+                "note": "" if call else why_no_fastai(spec, shown),
+            },
         ]
     }
 
@@ -227,15 +259,18 @@ def train_problems(shown: Trace, train: TrainSpec) -> dict[str, str]:
     return {}
 
 
-def topbar(services: Services, spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
+def topbar(
+    services: Services, spec: ClassifierSpec, train: TrainSpec, pinned: Reading | None = None
+) -> dict[str, object]:
     """Device and the link to share, with a word about what a link cannot hold."""
+    query = link.encode(spec, train)
     files = [
         what for what, path in (("the weights file", spec.body.weights), ("the folder", train.data)) if is_path(path)
     ]
     return {
         "device": services.device,
         "kind": services.device_kind,
-        "link": link.encode(spec, train),
+        "link": link.beside(query, link.encode(pinned.spec, pinned.train)) if pinned else query,
         "left_out": " and ".join(files),
     }
 

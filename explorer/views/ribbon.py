@@ -1,33 +1,24 @@
-"""The ribbon: a traced classifier as stages, cut, head and groups, in the plain values that assets/ribbon.js draws.
-
-Stages, read from the rows of the trace: the parts are the body's children, or the children of its only child where
-there is one ("features" of a vgg, squeezenet, densenet, alexnet).
-
-* A container of containers ("layer1", "denseblock1") is a stage, its children are the slabs. A single block right
-  before it that no other follows (a densenet's transition) is its first slab.
-* Single blocks of one class (Fire) in a row form a stage, a slab each.
-* Other layers (conv, batch norm, ReLU, pool) in a row form a stage, a slab for each convolution.
-* A pooling layer closes the stage it follows. The shape shown is the one before it: what the stage sees at its finest.
-* What is no convolution and stands alone (a densenet's last batch norm) belongs to the stage before it.
-* A stage that spans two parameter groups is divided between two of its slabs.
-"""
+"""The ribbon: a traced classifier as stages, cut, head and groups, in the plain values that assets/ribbon.js draws."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import PurePath
 from typing import Protocol
 
 from explorer.spec import ClassifierSpec
-from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Dropped, Failure, Layer, Shape, Trace, inside
+from explorer.trace.records import EARLY, HEAD, LATE, Dropped, Failure, Shape, Trace, inside
 from explorer.views.groups import NAMES as GROUP_NAMES
 from explorer.views.numbers import rate, shape, short
+from explorer.views.stages import Item, Stage, below, body_items, body_stages, channels_first
+
+NO_RIBBON = {"hidden": True}
+"""What the second ribbon draws while nothing is pinned."""
 
 IMAGENET_CLASSES = 1000
-PLAIN = {"Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "AvgPool2d", "Dropout"}
 HEAD_NAMES = {
     "AdaptiveConcatPool2d": ("concat", "concat pool"),
     "AdaptiveAvgPool2d": ("avg", "avg pool"),
@@ -48,74 +39,7 @@ class Place(Protocol):
     index: int | None
     out_shape: Shape
     share: float
-
-
-@dataclass(frozen=True)
-class Item:
-    """One part of the body with all rows below it, its own first; `name` is its dotted name in the architecture."""
-
-    name: str
-    rows: tuple[Layer, ...]
-
-    @property
-    def row(self) -> Layer:
-        return self.rows[0]
-
-    @property
-    def blocks(self) -> tuple[Layer, ...]:
-        """The children, where all of them are containers; none for a block."""
-        children = [row for row in self.rows if row.depth == self.row.depth + 1]
-        return tuple(children) if children and all(child.container for child in children) else ()
-
-    @property
-    def slabs(self) -> int:
-        if self.row.container:
-            return len(self.blocks) or 1
-        return int(self.row.cls.startswith("Conv"))
-
-    @property
-    def pools(self) -> bool:
-        return self.row.cls.endswith("Pool2d")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Items drawn as one group of slabs."""
-
-    items: tuple[Item, ...]
-    name: str = ""
-
-    @property
-    def rows(self) -> tuple[Layer, ...]:
-        return tuple(row for item in self.items for row in item.rows)
-
-    @property
-    def shown(self) -> Item:
-        """The item whose output the last slab shows: the last one before a closing pool."""
-        return next((item for item in reversed(self.items) if not item.pools), self.items[-1])
-
-    @property
-    def main(self) -> Item:
-        """The item that speaks for the stage: the container of blocks, else the first one with a slab."""
-        stacks = [item for item in self.items if item.blocks]
-        return next(iter(stacks), None) or next((item for item in self.items if item.slabs), self.items[0])
-
-    @property
-    def slabs(self) -> int:
-        return max(1, sum(item.slabs for item in self.items))
-
-    @property
-    def blocks(self) -> int:
-        return len(self.main.blocks) or self.slabs
-
-    @property
-    def behind(self) -> int:
-        """How many layers without a slab follow its slabs."""
-        return sum(not item.slabs for item in self.items)
-
-    @property
-    def group(self) -> str:
-        return _group(self.main)
+    from_end: int | None
 
 
 def ribbon(
@@ -145,7 +69,7 @@ def ribbon(
     groups = _groups(trace, frozen, lrs)
     frozen_groups = {group["group"] for group in groups if group["frozen"]}
     head = _head(spec, trace, cuts[place])
-    behind = cut_name(cuts[place], stages)
+    behind = cut_name(cuts[place], stages, whole=place == len(cuts) - 1)
     return {
         "arch": spec.body.arch,
         "size": spec.body.size,
@@ -153,8 +77,8 @@ def ribbon(
         "headline": f"{spec.body.arch}, cut after {behind}, new head for {spec.n_out} {n_classes_word}",
         "subline": _subline(trace, weights),
         "input": {"shape": list(trace.in_shape), "say": f"photo, {shape(trace.in_shape)}"},
-        "stages": [_stage(stage, trace.failure, frozen_groups) for stage in stages],
-        "cuts": _cuts(cuts, place, stages, _children_of_network(trace)),
+        "stages": [_stage(stage, _drawn_at(trace, stages), frozen_groups) for stage in stages],
+        "cuts": _cuts(cuts, place, stages),
         "cut": place,
         "behind": behind,
         "dropped": _dropped(trace.dropped),
@@ -168,12 +92,23 @@ def ribbon(
     }
 
 
+def marked(payload: dict, mark: str) -> dict:
+    """A ribbon that may stand beside another one, on the same scale.
+
+    mark  "" for a design that can be pinned (it has a button Compare), "A" for the pinned one, which is to be looked at
+          only, "B" for the one that follows the controls meanwhile
+    """
+    still = {"pinned": True, "notice": None, "loading": False} if mark == "A" else {}
+    return {**payload, "mark": mark, **still}
+
+
 def ribbon_text(payload: dict) -> str:
     """The ribbon in words: a line for each thing one would see, left to right."""
-    lines = [payload["headline"], payload["subline"], "", "Body", f"- {payload['input']['say']}"]
+    mark = f"{payload['mark']} · " if payload.get("mark") else ""
+    lines = [mark + payload["headline"], payload["subline"], "", "Body", f"- {payload['input']['say']}"]
     lines += [f"- {stage['say']}" for stage in payload["stages"]]
     cut = payload["cuts"][payload["cut"]]
-    lines += ["", f"Cut after {payload['behind']}" + (f", {cut['word']}" if cut["word"] != cut["name"] else "")]
+    lines += ["", f"Cut after {payload['behind']}" + (f", {cut['word']}" if "word" in cut else "")]
     if payload["dropped"]:
         lines.append(f"- {payload['dropped']['words']}: {payload['dropped']['names']}")
     lines += ["", "Head"] + [f"- {layer['say']}" for layer in payload["head"]]
@@ -186,112 +121,9 @@ def ribbon_text(payload: dict) -> str:
 # ---- the body ----
 
 
-def body_stages(trace: Trace) -> tuple[Stage, ...]:
-    """The body's stages, named, none of them across two groups."""
-    items = body_items(trace.layers)
-    mixed = any(item.row.container for item in items) or _blocks_behind(trace.dropped, nested="." in items[0].name)
-    return _named([part for stage in _gather(items) for part in _divide(stage)], mixed)
-
-
-def body_items(layers: tuple[Layer, ...]) -> tuple[Item, ...]:
-    """The body's children, or those of its only child."""
-    children = _below(layers, "0")
-    prefix = ""
-    if len(children) == 1 and children[0].container:
-        prefix = children[0].name + "."
-        children = _below(layers, children[0].qual)
-    return tuple(Item(prefix + child.name, inside(layers, child.qual)) for child in children)
-
-
-def _below(layers: Iterable[Layer], qual: str) -> list[Layer]:
-    depth = qual.count(".") + 1
-    return [row for row in layers if row.depth == depth and row.qual.startswith(qual + ".")]
-
-
-def _gather(items: Iterable[Item]) -> Iterator[Stage]:
-    """Items in a row become stages, by the rules at the head of this file."""
-    done: list[list[Item]] = []
-    current: list[Item] = []
-
-    def close() -> None:
-        nonlocal current
-        if current:
-            done.append(current)
-        current = []
-
-    for item in items:
-        if item.blocks:
-            if not (len(current) == 1 and current[0].row.container):
-                close()
-            current.append(item)
-            close()
-        elif item.row.container:
-            if current and current[-1].row.cls != item.row.cls:
-                close()
-            current.append(item)
-        elif not item.slabs and not current and done:
-            done[-1].append(item)
-        else:
-            if item.slabs and any(other.row.container for other in current):
-                close()
-            current.append(item)
-            if item.pools:
-                close()
-    close()
-    return (Stage(tuple(stage)) for stage in done)
-
-
-def _divide(stage: Stage) -> Iterator[Stage]:
-    """The stage itself, or its parts where it spans groups: what has no slab stays with the slab before it."""
-    owner, groups = None, []
-    for item in stage.items:
-        owner = item if item.slabs or owner is None else owner
-        groups.append(_group(owner))
-    for _, part in groupby(zip(groups, stage.items, strict=True), key=lambda pair: pair[0]):
-        yield Stage(tuple(item for _, item in part))
-
-
-def _group(item: Item) -> str:
-    """An item's group; that of its last layer where it holds both."""
-    return item.rows[-1].group if item.row.group == MIXED else item.row.group
-
-
-def _named(stages: list[Stage], mixed: bool) -> tuple[Stage, ...]:
-    """Stages with names: the container's own, "fire 2–3" by weighty parts counted from 1, "stem", or "block2"."""
-    numbers = {item.name: i for i, item in enumerate((i for s in stages for i in s.items if i.slabs), start=1)}
-    names, block = [], 0
-    for k, stage in enumerate(stages):
-        own, main = stage.main.row.name, stage.main.row
-        weighty = [numbers[item.name] for item in stage.items if item.slabs]
-        if main.container and own.isdigit():
-            names.append(f"{main.cls.lower()} {_span(weighty)}")
-        elif main.container:
-            names.append(own)
-        elif mixed:
-            names.append("stem")
-        else:
-            divided = bool(k) and not stages[k - 1].items[-1].pools
-            opens = k + 1 < len(stages) and not stage.items[-1].pools
-            block += not divided
-            names.append(f"block{block}" + ("b" if divided else "a" if opens else ""))
-    return tuple(replace(stage, name=name) for stage, name in zip(stages, names, strict=True))
-
-
-def _span(numbers: list[int]) -> str:
-    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]}"
-
-
-def _blocks_behind(dropped: tuple[Dropped, ...], nested: bool) -> bool:
-    """Whether containers of features lie behind the cut: the network has blocks, though the body has none."""
-    alike = [
-        part for part in dropped if ("." in part.name) == nested and not part.cls.startswith(("Adaptive", "Linear"))
-    ]
-    return any(part.cls not in PLAIN for part in alike)
-
-
 def _stage(stage: Stage, failure: Failure | None, frozen_groups: set[str]) -> dict:
     broken = _broken_slab(stage, failure)
-    out = stage.shown.row.out_shape
+    out = channels_first(stage.shown.row.out_shape) if stage.shown.row.out_shape else None
     state = "failed" if broken is not None else "ok" if out else "unknown"
     params, macs = sum(row.params for row in stage.rows), sum(row.macs for row in stage.rows)
     what = _times(stage.blocks, stage.main.blocks[0].cls if stage.main.blocks else stage.main.row.cls)
@@ -333,21 +165,31 @@ def _broken_slab(stage: Stage, failure: Failure | None) -> int | None:
     return None
 
 
+def _drawn_at(trace: Trace, stages: Sequence[Stage]) -> Failure | None:
+    """The failure at a part that is drawn: a network that stops in a `forward` of its own, as a vit does, stops before
+    the first of its parts that gives nothing."""
+    failure = trace.failure
+    parts = [item.row for stage in stages for item in stage.items]
+    if failure is None or not any(_lies_in(part.qual, failure.qual) for part in parts):
+        return failure
+    return replace(failure, qual=next((part.qual for part in parts if part.out_shape is None), parts[-1].qual))
+
+
 # ---- the cut ----
 
 
-def cut_name(cut: Place, stages: Sequence[Stage]) -> str:
+def cut_name(cut: Place, stages: Sequence[Stage], whole: bool) -> str:
     """What the cut lies behind, in words: "layer4", "denseblock3", "features.12"; the last stage of a whole body."""
-    if cut.index is not None and "." in stages[0].items[0].name:
-        return stages[-1].name
-    return _without_prefix(cut.name)
+    named = {item.name for stage in stages for item in stage.items if item.slabs}
+    return stages[-1].name if whole and cut.name not in named else _without_prefix(cut.name)
 
 
 def _current(spec: ClassifierSpec, trace: Trace, cuts: Sequence[Place]) -> int:
-    """Which of the legal cuts this body has: the one it is named after, or the one that keeps as many children."""
-    kept = len(_below(trace.layers, "0"))
+    """Which of the legal cuts this body has: the last where none was chosen, or the one of that name or count."""
+    if spec.body.cut is None:
+        return len(cuts) - 1
     for i, cut in enumerate(cuts):
-        if cut.name == spec.body.cut or (not isinstance(spec.body.cut, str) and cut.index == kept):
+        if spec.body.cut in (cut.name, cut.index, cut.from_end):
             return i
     return _deepest(trace, cuts)
 
@@ -359,27 +201,39 @@ def _deepest(trace: Trace, cuts: Sequence[Place]) -> int:
 
 
 def _inner_names(item: Item) -> Iterator[str]:
-    return (f"{item.name}.{block.name}" for block in item.blocks)
+    return (item.name_of(block) for block in item.blocks)
 
 
-def _children_of_network(trace: Trace) -> int:
-    """Direct children of the whole network: those that stay and those behind the cut."""
-    return len(_below(trace.layers, "0")) + sum("." not in part.name for part in trace.dropped)
+def _cuts(cuts: Sequence[Place], current: int, stages: Sequence[Stage]) -> list[dict]:
+    """Legal cuts, with a `word` where they are not called by their name.
 
-
-def _cuts(cuts: Sequence[Place], current: int, stages: Sequence[Stage], children: int) -> list[dict]:
-    """Legal cuts: `at` says where in the picture those of the body lie, stage and share of its slabs (2.5 is halfway
-    through the third stage); those behind the cut bring the shape they have at 224 px and the share they would keep."""
-    places = _places(stages)
+    `at` says where in the picture those of the body lie, stage and share of its slabs (2.5 is halfway through the third
+    stage); those behind the cut bring the shape they have at 224 px and the share they would keep.
+    """
+    places = _spread([cut.name for cut in cuts[: current + 1]], _places(stages), len(stages))
     rows = []
     for i, cut in enumerate(cuts):
-        row = {"name": cut.name, "word": cut.name if cut.index is None else f"−{children - cut.index}"}
+        row = {"name": cut.name} if cut.from_end is None else {"name": cut.name, "word": f"−{-cut.from_end}"}
         if i > current:
             row |= {"shape": list(cut.out_shape), "keep": round(cut.share, 3)}
         else:
-            row["at"] = len(stages) if i == current else round(places.get(cut.name, len(stages)), 3)
+            row["at"] = round(places[i], 3)
         rows.append(row)
     return rows
+
+
+def _spread(names: Sequence[str], known: dict[str, float], end: float) -> list[float]:
+    """Where cuts of these names lie: the known ones in their places as far as these rise, those inside a slab evenly
+    between their neighbours, and the last at the end."""
+    fixed = [(-1, 0.0)]
+    for i, name in enumerate(names[:-1]):
+        if fixed[-1][1] < known.get(name, 0) < end:
+            fixed.append((i, known[name]))
+    fixed.append((len(names) - 1, end))
+    places: list[float] = []
+    for (i, low), (k, high) in pairwise(fixed):
+        places += [low + (high - low) * (j - i) / (k - i) for j in range(i + 1, k + 1)]
+    return places
 
 
 def _places(stages: Sequence[Stage]) -> dict[str, float]:
@@ -390,7 +244,7 @@ def _places(stages: Sequence[Stage]) -> dict[str, float]:
         done, total = 0.0, stage.slabs + stage.behind / 2 if stage.main.row.container else len(stage.items)
         for item in stage.items:
             for k, block in enumerate(item.blocks, start=1):
-                places[f"{item.name}.{block.name}"] = i + min(1, (done + k) / total)
+                places[item.name_of(block)] = i + min(1, (done + k) / total)
             done += (item.slabs or 0.5) if stage.main.row.container else 1
             places[item.name] = i + done / total
     return places
@@ -413,15 +267,16 @@ def _head(spec: ClassifierSpec, trace: Trace, cut: Place) -> list[dict]:
     """A rod for each layer of the head; widths follow from the spec, so they are known where no run came."""
     width = cut.out_shape[0] * (2 if spec.head.pool == "concat" else 1)
     widths = iter((*spec.head.widths, spec.n_out))
-    rows = _below(trace.layers, "1")
+    rows = below(trace.layers, "1")
     last = max((i for i, row in enumerate(rows) if row.cls == "Linear"), default=-1)
     rods = []
     for i, row in enumerate(rows):
         kind, name = HEAD_NAMES.get(row.cls, ("other", row.cls))
         width = next(widths, width) if kind == "lin" else width
-        here = trace.failure is not None and _lies_in(trace.failure.qual, row.qual)
+        at_end = trace.failure is not None and trace.failure.qual == "1" and i == len(rows) - 1
+        here = at_end or (trace.failure is not None and _lies_in(trace.failure.qual, row.qual))
         state = "failed" if here else "ok" if row.out_shape else "unknown"
-        below = inside(trace.layers, row.qual)
+        within = inside(trace.layers, row.qual)
         out = shape(row.out_shape) if state == "ok" else "?"
         rods.append(
             {
@@ -430,11 +285,11 @@ def _head(spec: ClassifierSpec, trace: Trace, cut: Place) -> list[dict]:
                 "name": name,
                 "width": width,
                 "state": state,
-                "params": sum(r.params for r in below),
-                "macs": sum(r.macs for r in below),
+                "params": sum(r.params for r in within),
+                "macs": sum(r.macs for r in within),
                 "detail": row.detail,
                 "say": f"{name}{', ' + row.detail if row.detail else ''}: {out}"
-                + (f", {short(sum(r.params for r in below))} parameters" if row.params else "")
+                + (f", {short(sum(r.params for r in within))} parameters" if row.params else "")
                 + (", fails here" if here else ""),
             }
         )
@@ -489,23 +344,35 @@ def _failure(failure: Failure | None) -> dict | None:
         return None
     return {
         "qual": failure.qual,
-        "title": f"The model stops at {failure.name}, {failure.cls}",
+        "title": f"The model stops {_where(failure)}",
         "text": failure.reason,
         "words": _clash(failure.got, failure.needed),
         "fix": failure.fix.label if failure.fix else None,
     }
 
 
+def _where(failure: Failure) -> str:
+    """A place in a title: "at features.12", "at … window_attention.partition_op", "inside VisionTransformer"."""
+    if failure.name == failure.cls:
+        return f"inside {failure.name}"
+    if failure.name == "head":
+        return "at the end of its head"
+    parts = failure.name.split(".")
+    return f"at {failure.name}" if len(parts) <= 4 else f"at … {'.'.join(parts[-2:])}"
+
+
 def _clash(got: str, needed: str) -> str:
-    """ "512", "1024 features" -> "512 ≠ 1024"; "256×3×3", "at least 7×7 px" -> "3×3 < 7×7"."""
+    """ "512", "1024 features" -> "512 ≠ 1024"; "256×3×3", "at least 7×7" -> "3×3 < 7×7"; "64×8×8", "multiples
+    of 7" -> "8×8 ≠ 7·n"."""
     sizes = [re.search(r"\d+(?:×\d+)*", words) for words in (got, needed)]
     if None in sizes:
         return "fails"
     has, wants = (size.group() for size in sizes)
     least = "at least" in needed
-    if wants.count("×") == 1 and has.count("×") == 2:
+    times = "·n" if "multiples of" in needed else ""
+    if (wants.count("×") == 1 or times) and has.count("×") == 2:
         has = has.partition("×")[2]
-    return f"{has} {'<' if least else '≠'} {wants}"
+    return f"{has} {'<' if least else '≠'} {wants}{times}"
 
 
 def _faces_key(spec: ClassifierSpec, weights: str, failure: Failure | None) -> list | None:

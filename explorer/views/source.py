@@ -6,6 +6,7 @@ Everything is read from the spec and its trace; the head is written out layer by
 from __future__ import annotations
 
 import json
+import re
 from textwrap import wrap
 
 from explorer.spec import ClassifierSpec
@@ -39,6 +40,8 @@ class SigmoidRange(nn.Module):
         return torch.sigmoid(x) * (self.high - self.low) + self.low
 '''
 
+SAME_CUT_AS_FASTAI = ("resnet", "squeezenet", "vgg", "alexnet")  # fastai cuts a densenet before its last ReLU
+
 HELPERS = {"AdaptiveConcatPool2d": CONCAT_POOL, "SigmoidRange": SIGMOID_RANGE}
 
 
@@ -69,7 +72,7 @@ def fastai_call(spec: ClassifierSpec, trace: Trace) -> str | None:
 
     `create_vision_model` is the call, because `vision_learner` ignores `cut` (fastai facts A.8).
     """
-    if why_no_fastai(spec):
+    if why_no_fastai(spec, trace):
         return None
     arguments = [spec.body.arch, str(spec.n_out), *_fastai_body(spec, trace), *_fastai_head(spec)]
     lines = ["from fastai.vision.all import *", "", *_call("model = create_vision_model", arguments)]
@@ -87,8 +90,10 @@ def _call(function: str, arguments: list[str]) -> list[str]:
     return [line] if len(line) <= WIDTH else [f"{function}(", *(f"    {argument}," for argument in arguments), ")"]
 
 
-def why_no_fastai(spec: ClassifierSpec) -> str:
+def why_no_fastai(spec: ClassifierSpec, trace: Trace) -> str:
     """Why fastai has no call that builds this model; empty where it has."""
+    if not trace.body_code:
+        return "fastai cuts between layers, and this cut lies inside one."
     if spec.head.pool == "max":
         return "fastai's head pools by average, or by maximum and average together, but not by maximum alone."
     return ""
@@ -187,17 +192,15 @@ def _body(spec: ClassifierSpec, trace: Trace) -> list[str]:
     lines = [f"# the body: {shape(row.in_shape)} → {shape(row.out_shape)}"]
     if trace.dropped:
         lines += [f"# {line}" for line in wrap("left behind: " + ", ".join(p.name for p in trace.dropped), WIDTH)]
+    if not trace.body_code:
+        lines += ["# this cut lies inside a layer's own forward, which no expression over layers can say"]
+        return [*lines, 'raise SystemExit("Cut between two layers to get a script: this one is inside a layer.")']
     return [*lines, f"body = {_children(trace, 'network')}"]
 
 
 def _children(trace: Trace, network: str) -> str:
-    """The expression for a network's children up to the cut."""
-    count, inside = len(body_children(trace)), kept_inside(trace)
-    if inside is None:
-        return f"nn.Sequential(*list({network}.children())[:{count}])"
-    last = f"{network}.{body_children(trace)[-1].name}[:{inside}]"
-    before = f"*list({network}.children())[:{count - 1}], " if count > 1 else ""
-    return f"nn.Sequential({before}{last})"
+    """The expression for a network's children up to the cut; one that stops where there is none."""
+    return trace.body_code.replace("network.", f"{network}.") if trace.body_code else "None"
 
 
 def _head(head: tuple[Layer, ...], bn_final: bool) -> list[str]:
@@ -279,9 +282,9 @@ def _try_it(trace: Trace) -> list[str]:
 
 def _fastai_body(spec: ClassifierSpec, trace: Trace) -> list[str]:
     arguments = [] if spec.body.weights == "imagenet" else ["pretrained=False"]
-    if not _own_cut(spec):
-        inside = kept_inside(trace)
-        cut = len(body_children(trace)) if inside is None else f"lambda network: {_children(trace, 'network')}"
+    if not (_own_cut(spec) and spec.body.arch.startswith(SAME_CUT_AS_FASTAI)):
+        plain = re.fullmatch(r"nn\.Sequential\(\*list\(network\.children\(\)\)\[:(\d+)\]\)", trace.body_code)
+        cut = plain[1] if plain else f"lambda network: {_children(trace, 'network')}"
         arguments.append(f"cut={cut}")
     return arguments + ([f"n_in={spec.body.n_in}"] if spec.body.n_in != 3 else [])
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Layer, Shape, Trace
 from explorer.views.numbers import shape, short
+from explorer.views.stages import resolution
 
 GROUPS = (EARLY, LATE, HEAD, MIXED)
 COLUMNS = ("depth", "part", "index", "name", "cls", "shape", "params", "macs", "bytes", "group", "flags", "early")
@@ -25,7 +26,7 @@ class Node(NamedTuple):
     weights  parameters outside normalisation layers; `learning` of them learn: norms learn even in a frozen group
     group    of all its parameters; "mixed" when they are not in one
     kind     equal for nodes of the same structure, shapes and sizes, down to the leaves
-    form     equal for nodes of the same structure, whatever their shapes and sizes
+    form     equal for nodes of the same structure at one resolution, whatever their channels
     """
 
     layer: Layer
@@ -157,7 +158,8 @@ def _node(layer: Layer, kids: tuple[Node, ...], kinds: dict[tuple, int], failed:
         layer.cls, layer.detail, layer.in_shape, layer.out_shape, layer.params, layer.trainable, layer.group, failed,
         tuple((kid.part, kid.kind) for kid in kids),
     )  # fmt: skip
-    structure = (layer.cls, layer.group, failed, tuple((kid.part, kid.form) for kid in kids))
+    side = resolution(layer.out_shape) if kids else None
+    structure = (layer.cls, layer.group, failed, side, tuple((kid.part, kid.form) for kid in kids))
     params, trainable, macs, held = layer.params, layer.trainable, layer.macs, layer.activation_bytes
     early = params if layer.group == EARLY else 0
     weights, learning = (0, 0) if layer.norm else (params, trainable)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torchvision
 from torch import nn
 
+from explorer.models.archs import weights_entry
 from explorer.models.bodies import (
     adapt_input,
     build_original,
@@ -20,6 +24,7 @@ from explorer.models.bodies import (
     resolve_cut,
     take_apart,
 )
+from explorer.models.meta import Blank
 
 # fastai facts A.1: children of the body, children of its first child where it has one only, features, parameters
 FACTS = {
@@ -40,6 +45,7 @@ FACTS = {
     "vgg19_bn": (1, 53, 512, 20_035_392),
     "alexnet": (1, 13, 256, 2_469_696),
 }
+TRANSFORMS = SimpleNamespace(transform_input=True)
 SMALL = ("resnet18", "squeezenet1_1")
 
 
@@ -48,23 +54,42 @@ def count(module: nn.Module) -> int:
 
 
 def meta_body(name: str, **options) -> nn.Sequential:
-    with torch.device("meta"):
+    with Blank():
         return create_body(name, **options)
 
 
-def test_registry_holds_the_architectures_of_the_facts():
-    assert list_archs() == tuple(FACTS)
+def test_registry_holds_all_of_torchvision_families_together_and_small_to_large():
+    names = list_archs()
+    assert sorted(names) == sorted(torchvision.models.list_models(module=torchvision.models))
+    families = [family for family, _ in groupby(get_arch(name).family for name in names)]
+    assert len(families) == len(set(families)) == 18
+    assert names[:5] == ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+    assert set(FACTS) < set(names)
+
+
+@pytest.mark.parametrize("name", list_archs())
+def test_statistics_are_those_of_the_weights(name):
+    """The two that torchvision builds with `transform_input` turn ImageNet's normalisation into one by halves."""
+    transforms, arch = weights_entry(name).transforms(), get_arch(name)
+    expected = torch.tensor(transforms.mean), torch.tensor(transforms.std)
+    if name in ("googlenet", "inception_v3"):
+        picture = torch.rand(2, 3, 4, 4)
+        mean, std = (t.reshape(1, 3, 1, 1) for t in expected)
+        turned = torchvision.models.GoogLeNet._transform_input(TRANSFORMS, (picture - mean) / std)
+        expected = torch.full((3,), 0.5), torch.full((3,), 0.5)
+        torch.testing.assert_close(turned, (picture - 0.5) / 0.5)
+    assert torch.equal(torch.tensor(arch.mean), expected[0]) and torch.equal(torch.tensor(arch.std), expected[1])
 
 
 @pytest.mark.parametrize("name", FACTS)
 def test_body_has_the_children_features_and_parameters_of_the_facts(name):
     children, inner, features, params = FACTS[name]
     body = meta_body(name)
-    assert len(body) == children
+    assert len(body) == children + (get_arch(name).family == "densenet")
     assert inner is None or len(body[0]) == inner
     assert (count_features(body), count(body)) == (features, params)
     assert legal_cuts(name)[-1].out_shape[0] == features
-    assert legal_cuts(name)[-1] == resolve_cut(name) == resolve_cut(name, get_arch(name).cut)
+    assert legal_cuts(name)[-1] == resolve_cut(name)
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -74,8 +99,7 @@ def test_every_legal_cut_builds_what_it_promises(name):
     assert len({cut.name for cut in cuts}) == len(cuts)
     assert [cut.share for cut in cuts] == sorted(cut.share for cut in cuts)
     for cut in cuts[:: max(1, len(cuts) // 4)]:
-        with torch.device("meta"):
-            parts = take_apart(build_original(name), cut.name)
+        parts = take_apart(build_on_meta(name), cut.name)
         assert tuple(parts.body.eval()(torch.empty(1, 3, 224, 224, device="meta")).shape[1:]) == cut.out_shape
         assert count(parts.body) == pytest.approx(cut.share * total)
         assert count(parts.body) + sum(params for *_, params in parts.dropped) == total
@@ -83,7 +107,7 @@ def test_every_legal_cut_builds_what_it_promises(name):
 
 
 def build_on_meta(name: str) -> nn.Module:
-    with torch.device("meta"):
+    with Blank():
         return build_original(name)
 
 
@@ -98,9 +122,12 @@ def test_shape_on_meta_is_the_shape_of_a_real_run():
 def test_places_of_resnet18_in_order():
     assert [(cut.name, cut.index) for cut in legal_cuts("resnet18")] == [
         ("conv1", 1), ("bn1", 2), ("relu", 3), ("maxpool", 4),
-        ("layer1.0", None), ("layer1", 5), ("layer2.0", None), ("layer2", 6),
-        ("layer3.0", None), ("layer3", 7), ("layer4.0", None), ("layer4", 8),
+        ("layer1.0.add", None), ("layer1.0", None), ("layer1.1.add", None), ("layer1", 5),
+        ("layer2.0.add", None), ("layer2.0", None), ("layer2.1.add", None), ("layer2", 6),
+        ("layer3.0.add", None), ("layer3.0", None), ("layer3.1.add", None), ("layer3", 7),
+        ("layer4.0.add", None), ("layer4.0", None), ("layer4.1.add", None), ("layer4", 8),
     ]  # fmt: skip
+    assert [cut.from_end for cut in legal_cuts("resnet18") if cut.index] == [-9, -8, -7, -6, -5, -4, -3, -2]
 
 
 def test_a_cut_inside_a_child_keeps_torchvisions_names_and_numbers():
@@ -161,12 +188,50 @@ def test_builders_and_instances_are_architectures_too():
     assert next(instance.parameters()).device.type == "cpu"
 
 
-def test_where_no_cut_can_be_found_it_is_asked_for():
-    with pytest.raises(ValueError, match="no child with a pooling layer.*features"):
-        create_body(torchvision.models.mobilenet_v2)
-    with pytest.raises(ValueError, match="would keep"):
-        create_body(torchvision.models.shufflenet_v2_x0_5)
+def test_builders_and_names_of_all_torchvision_are_one():
+    assert count_features(create_body(torchvision.models.mobilenet_v2)) == 1280
+    assert resolve_cut("shufflenet_v2_x0_5").share > 0.2  # fastai keeps 696 parameters of it (facts A.3)
     assert count_features(create_body(torchvision.models.mobilenet_v2, cut="features.3")) == 24
+
+
+class Choosy(nn.Module):
+    """A network that torch.fx cannot trace: it looks at the numbers it gets."""
+
+    def __init__(self, pool: bool = True):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 8, 3))
+        self.pool = nn.AdaptiveAvgPool2d(1) if pool else nn.Identity()
+        self.top = nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.top(self.pool(self.stem(x if x.sum() > 0 else -x)).flatten(1))
+
+
+def test_a_network_that_cannot_be_traced_is_a_chain_of_its_children():
+    assert [(cut.name, cut.index) for cut in legal_cuts(Choosy)] == [("stem.0", None), ("stem.1", None), ("stem", 1)]
+    assert count_features(create_body(Choosy)) == 8
+    assert count_features(create_body(Choosy(), cut="stem.1")) == 4
+    with pytest.raises(ValueError, match="no child with a pooling layer.*stem"):
+        create_body(Choosy(pool=False))
+
+
+class Stump(nn.Module):
+    """Most of it lies behind the pooling."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(8)
+        self.top = nn.Sequential(nn.Flatten(), nn.Linear(256, 1000))
+
+    def forward(self, x):
+        return self.top(self.pool(self.conv(x)))
+
+
+def test_a_cut_that_nobody_chose_keeps_a_hundredth_of_the_network():
+    with pytest.raises(ValueError, match="'conv'.*would keep 0.0%.*choose a cut from conv, pool, top"):
+        create_body(Stump)
+    assert resolve_cut(Stump, "conv").share == pytest.approx(112 / 257_112)
+    assert count_features(create_body(Stump(), cut="conv")) == 4
 
 
 @pytest.mark.parametrize(("n_in", "total"), [(1, 11_716_544), (2, 11_719_680), (3, 11_722_816), (6, 11_732_224)])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from torch import nn
 
-from explorer.models.bodies import create_body, legal_cuts, list_archs, resolve_cut
-from explorer.models.groups import Group, check_groups, classifier_groups, freeze
+from explorer.models.bodies import build_original, create_body, legal_cuts, list_archs, skips, take_apart
+from explorer.models.build import features_of
+from explorer.models.groups import Group, check_groups, classifier_groups, freeze, own_names, split_of
 from explorer.models.heads import create_head
+from explorer.models.meta import Blank
 
 # fastai facts A.1: parameters and tensors of early body, late body and head, 37 outputs
 FACTS = {
@@ -32,8 +33,8 @@ FACTS = {
 
 
 def classifier(name: str, cut: str | None = None) -> nn.Sequential:
-    with torch.device("meta"):
-        return nn.Sequential(create_body(name, cut=cut), create_head(resolve_cut(name, cut).out_shape[0], 37))
+    with Blank():
+        return nn.Sequential(create_body(name, cut=cut), create_head(features_of(name, cut), 37))
 
 
 def sizes(model: nn.Module, groups: tuple[Group, ...]) -> tuple[int, ...]:
@@ -41,12 +42,56 @@ def sizes(model: nn.Module, groups: tuple[Group, ...]) -> tuple[int, ...]:
     return tuple(sum(params[name].numel() for name in group.params) for group in groups)
 
 
-@pytest.mark.parametrize("name", list_archs())
+@pytest.mark.parametrize("name", FACTS)
 def test_groups_hold_what_the_facts_say(name):
     model = classifier(name)
     groups = classifier_groups(model, name)
     assert [group.name for group in groups] == ["body-early", "body-late", "head"]
     assert (sizes(model, groups), tuple(len(group.params) for group in groups)) == FACTS[name]
+
+
+# where fastai has no groups: the first module of the late half, behind the third-last scale or half of the blocks
+SPLITS = {
+    "resnext50_32x4d": "layer3", "vgg11": "features.15", "googlenet": "maxpool3", "inception_v3": "Mixed_6a",
+    "mobilenet_v2": "features.7", "mobilenet_v3_small": "features.4", "shufflenet_v2_x1_0": "stage3",
+    "mnasnet1_0": "layers.10", "efficientnet_b0": "features.4", "regnet_y_400mf": "trunk_output.block3",
+    "convnext_tiny": "features.4", "vit_b_16": "encoder.layers.encoder_layer_6", "swin_t": "features.4",
+    "swin_v2_t": "features.4", "maxvit_t": "blocks.2",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list_archs())
+def test_every_architecture_has_three_groups_split_behind_a_scale(name):
+    model = classifier(name)
+    groups = classifier_groups(model, name)
+    assert [group.name for group in groups] == ["body-early", "body-late", "head"]
+    assert sum(sizes(model, groups)) == sum(p.numel() for p in model.parameters())
+    scales = [place.name for place in skips(name)]
+    if name not in FACTS and len(scales) > 1:
+        parts = take_apart(model_of(name), None, name)
+        order = list(own_names(parts.body, parts.names).values())
+        before = order[order.index(split_of(name)[0]) - 1]
+        assert before == scales[-3] or before.startswith(f"{scales[-3]}.")
+
+
+def model_of(name: str) -> nn.Module:
+    with Blank():
+        return build_original(name)
+
+
+@pytest.mark.parametrize(("name", "split"), SPLITS.items())
+def test_late_bodies_begin_where_they_should(name, split):
+    assert split_of(name) == (split,)
+
+
+@pytest.mark.parametrize("name", ["vit_b_32", "swin_t", "densenet121"])
+def test_a_body_cut_in_its_graph_keeps_its_groups(name):
+    """Parameters of the network itself (class token, position table) are early; what a late cut lacks is left out."""
+    whole = [(group.name, set(group.params)) for group in classifier_groups(classifier(name), name)]
+    for cut in legal_cuts(name)[4::7]:
+        model = classifier(name, cut.name)
+        for group in classifier_groups(model, name)[:-1]:
+            assert set(group.params) <= dict(whole)[group.name]
 
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "densenet121", "vgg13_bn", "alexnet"])

@@ -12,15 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from explorer.models.archs import weights_entry
 from explorer.models.bodies import legal_cuts, list_archs
 from explorer.models.build import build_model
+from explorer.models.meta import Blank
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, SpecError
 from explorer.trace import tracer
 from explorer.trace.records import EARLY, HEAD, LATE, add_up
 from explorer.trace.summary import statistics
 from explorer.trace.tracer import trace
 
-ARCHS = list_archs()
 SIZE = 65
 TOTALS = {
     "resnet18": 11_722_816, "resnet34": 21_830_976, "resnet50": 25_633_344, "resnet101": 44_625_472,
@@ -46,6 +47,12 @@ HEADS = {
     HeadSpec(pool=None): 283_136,
     HeadSpec(first_bn=False): 544_768,
 }
+FAMILIES = (
+    "resnext50_32x4d", "vgg11", "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5",
+    "mnasnet0_5", "efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "vit_b_32", "swin_t", "swin_v2_t", "maxvit_t",
+)  # fmt: skip
+ARCHS = (*TOTALS, *FAMILIES)
+FIXED = ("vit_b_32", "maxvit_t")  # they take pictures of 224 px
 SMALLEST = {"alexnet": 63, "vgg11_bn": 32, "vgg19_bn": 32, "squeezenet1_0": 21, "squeezenet1_1": 17, "densenet121": 29}
 
 
@@ -60,8 +67,9 @@ def shapes_of_a_real_run(model: nn.Module, size: int, n_in: int = 3) -> dict[str
         names.setdefault(module, []).append(name)
     calls: dict[nn.Module, list[tuple]] = {module: [] for module in names}
 
-    def note(module: nn.Module, args: tuple, out: torch.Tensor) -> None:
+    def note(module: nn.Module, args: tuple, out: torch.Tensor | tuple) -> None:
         given = torch.cat(args[0], 1) if isinstance(args[0], list) else args[0]
+        out = out[0] if isinstance(out, tuple) else out
         calls[module].append((tuple(given.shape[1:]), tuple(out.shape[1:])))
 
     for module in names:
@@ -72,18 +80,22 @@ def shapes_of_a_real_run(model: nn.Module, size: int, n_in: int = 3) -> dict[str
         name: calls[module][i] if len(own) > 1 else calls[module][-1]
         for module, own in names.items()
         for i, name in enumerate(own)
-        if name
+        if name and calls[module]
     }
 
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_rows_have_the_shapes_and_parameters_of_a_real_forward(arch: str):
-    spec = spec_of(arch, head=HeadSpec(lin_ftrs=(24, 16)))
+    size = 224 if arch in FIXED else 96 if arch == "inception_v3" else SIZE
+    spec = spec_of(arch, size, head=HeadSpec(lin_ftrs=(24, 16)))
     model = build_model(spec).model
     layers = trace(spec).layers
-    shapes = shapes_of_a_real_run(model, SIZE)
+    shapes = shapes_of_a_real_run(model, size)
     assert [layer.qual for layer in layers] == [n for n, _ in model.named_modules(remove_duplicate=False) if n]
-    assert {layer.qual: (layer.in_shape, layer.out_shape) for layer in layers} == shapes
+    found = {layer.qual: (layer.in_shape, layer.out_shape) for layer in layers}
+    assert {qual: found[qual] for qual in shapes} == shapes
+    for qual in found.keys() - shapes.keys():  # modules that functions use, or nothing: see the next test
+        assert found[qual][0] is None or isinstance(model.get_submodule(qual), nn.Linear)
     for layer in layers:
         module = model.get_submodule(layer.qual)
         assert layer.cls == type(module).__name__
@@ -91,7 +103,32 @@ def test_rows_have_the_shapes_and_parameters_of_a_real_forward(arch: str):
         assert layer.container == (len(list(module.children())) > 0)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+def test_linear_layers_whose_weights_a_function_takes_count_as_run():
+    """swin's attention is one function, vit's out_proj is used inside another: 197 tokens of 768, 64 windows of 49."""
+    rows = {row.qual: row for row in trace(spec_of("vit_b_16", 224)).layers}
+    attention = rows["0.0.encoder.layers.encoder_layer_0.self_attention"]
+    out = rows["0.0.encoder.layers.encoder_layer_0.self_attention.out_proj"]
+    assert (out.in_shape, out.out_shape, out.macs) == ((197, 768), (197, 768), 197 * 768 * 768)
+    assert attention.macs == 197 * 768 * 3 * 768 + 2 * 197 * 197 * 768
+    rows = {row.qual: row for row in trace(spec_of("swin_t", 224)).layers}
+    qkv, attention = rows["0.0.1.0.attn.qkv"], rows["0.0.1.0.attn"]
+    assert (qkv.in_shape, qkv.out_shape) == ((64, 49, 96), (64, 49, 288))
+    assert (qkv.macs, attention.macs) == (64 * 49 * 96 * 288, 2 * 64 * 49 * 49 * 96)
+
+
+@pytest.mark.parametrize("arch", list_archs())
+def test_macs_are_the_published_ones(arch: str):
+    """torchvision publishes them in 10⁹ to three digits, at the size of its weights and with its classifier."""
+    entry = weights_entry(arch)
+    found = trace(spec_of(arch, entry.transforms().crop_size[0]))
+    assert found.failure is None
+    total = sum(row.macs for row in found.layers if row.qual.startswith("0"))
+    if not arch.startswith("squeezenet"):  # whose classifier is a convolution on 13×13 px
+        total += sum(part.params for part in found.dropped if "aux" not in part.name.lower())
+        assert total == pytest.approx(entry.meta["_ops"] * 1e9, rel=0.01, abs=6e5)
+
+
+@pytest.mark.parametrize("arch", TOTALS)
 def test_parameters_add_up_to_the_published_totals(arch: str):
     """fastai facts A.1, for 37 outputs."""
     assert trace(spec_of(arch, 224)).totals.params == TOTALS[arch]
@@ -116,7 +153,7 @@ def test_every_parameter_is_in_the_group_that_training_uses(arch: str):
     for cut in legal_cuts(arch)[:: max(1, len(legal_cuts(arch)) // 4)]:
         spec = spec_of(arch, 224, cut=cut.name)
         group_of = {layer.qual: layer.group for layer in trace(spec).layers}
-        with torch.device("meta"):
+        with Blank():
             groups = build_model(spec).groups
         for group in groups:
             assert {group_of[name.rpartition(".")[0]] for name in group.params} == {group.name}
@@ -201,6 +238,27 @@ def test_a_picture_too_small_names_the_layer_and_the_size_that_would_do(arch: st
     assert failure.name in failure.reason and f"{size} px" in failure.reason
     assert failure.cls in ("Conv2d", "MaxPool2d", "AvgPool2d")
     assert trace(spec_of(arch, size)).failure is None
+
+
+@pytest.mark.parametrize(("arch", "size"), [("vit_b_16", 192), ("vit_b_32", 256), ("maxvit_t", 225), ("maxvit_t", 64)])
+def test_a_network_made_for_one_size_says_so_and_offers_it(arch: str, size: int):
+    failure = trace(spec_of(arch, size)).failure
+    assert "a picture of 224×224 px" in failure.reason and f"picture of {size}×{size} px" in failure.reason
+    assert "Proxy" not in failure.reason and "or more" not in failure.reason
+    assert (failure.fix.field, failure.fix.value) == ("body.size", 224)
+    assert trace(spec_of(arch, 224)).failure is None
+
+
+@pytest.mark.parametrize("arch", FAMILIES)
+def test_no_size_makes_a_description_raise(arch: str):
+    for size in (17, 33, 301, 2048):
+        found = trace(spec_of(arch, size))
+        failure = found.failure
+        if failure is None:
+            assert found.out_shape == (37,)
+            continue
+        assert failure.reason.endswith(".") and "Error" not in failure.reason
+        assert trace(spec_of(arch, failure.fix.value)).failure is None
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "squeezenet1_0", "squeezenet1_1", "densenet121", "vgg13_bn", "alexnet"])
@@ -314,7 +372,9 @@ def test_threads_find_what_one_thread_finds():
 
 @st.composite
 def specs(draw: st.DrawFn) -> ClassifierSpec:
-    arch = draw(st.sampled_from(("resnet18", "squeezenet1_1", "densenet121", "vgg11_bn", "alexnet")))
+    arch = draw(
+        st.sampled_from(("resnet18", "squeezenet1_1", "densenet121", "vgg11_bn", "alexnet", "vit_b_32", "swin_t"))
+    )
     cut = draw(st.one_of(st.none(), st.sampled_from([cut.name for cut in legal_cuts(arch)])))
     widths = draw(st.one_of(st.none(), st.lists(st.integers(1, 40), max_size=3).map(tuple)))
     count = 2 if widths is None else len(widths) + 1

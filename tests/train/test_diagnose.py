@@ -39,6 +39,22 @@ def test_an_image_that_is_too_small_names_a_size_that_would_do():
     )
 
 
+class OneSize(nn.Module):
+    """Takes pictures of 224 px and no others, as a vit does."""
+
+    def forward(self, x):
+        torch._assert(x.shape[-1] == 224, f"Wrong image height! Expected 224 but got {x.shape[-1]}!")
+        return x.mean((2, 3))
+
+
+@pytest.mark.parametrize(("size", "words"), [(48, "a larger"), (256, "another")])
+def test_a_body_made_for_one_size_names_it(size: int, words: str):
+    with pytest.raises(
+        ValueError, match=rf"layer 0 \(OneSize\), which gets 3×{size}×{size}: choose {words} image size, 224"
+    ):
+        check_runs(nn.Sequential(OneSize(), nn.Linear(3, 2)), torch.zeros(1, 3, size, size), 2)
+
+
 class Joins(nn.Module):
     """Fails by itself, after a layer that ran."""
 

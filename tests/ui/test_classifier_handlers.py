@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -323,3 +324,48 @@ def test_buttons_follow_a_run_that_is_found_again(handlers, held):
     assert handlers.attached(held(event={"state": "running"}))["halt"]["interactive"] is True
     assert handlers.attached(held(event={"state": "failed"}))["go"]["interactive"] is True
     assert handlers.ended(held())["go"]["interactive"] is True
+
+
+# ---- two designs side by side ----
+
+
+def pinned_on(handlers, held, tab="compare", **values):
+    """What the page holds after a design was pinned."""
+    view = handlers.acted(replace(held(**values), event={"id": "pin"}))["view"]
+    return replace(view, tab=tab)
+
+
+def test_the_present_design_is_pinned_and_the_knobs_go_on(handlers, held):
+    pinned = handlers.acted(replace(held(), event={"id": "pin"}))
+    assert (pinned["ribbon_a"]["mark"], pinned["ribbon"]["mark"]) == ("A", "B")
+    view = replace(pinned["view"], tab="compare")
+    after = handlers.refresh(replace(held(arch="resnet50"), view=view))
+    assert "ribbon_a" not in after and after["ribbon"]["mark"] == "B"
+    assert after["compare"]["fields"] == [["Body", "resnet34", "resnet50"]]
+    assert after["topbar"]["link"] == "arch=resnet50&a="
+
+
+def test_nothing_is_pinned_that_cannot_be_built(handlers, held):
+    assert "view" not in handlers.pin(held(ps_each="1, 2"))
+
+
+def test_the_two_designs_change_places(handlers, held):
+    view = pinned_on(handlers, held, size=128)
+    page = handlers.compared(replace(held(arch="resnet50"), view=view, event={"id": "swap"}))
+    assert (page["arch"], page["size"], page["ribbon_a"]["arch"]) == ("resnet34", 128, "resnet50")
+    assert page["view"].pinned.spec.body.arch == "resnet50" and page["view"].tab == "compare"
+    assert [row[1:] for row in page["compare"]["fields"]] == [["resnet50", "resnet34"], ["224 px", "128 px"]]
+
+
+def test_the_pinned_design_goes(handlers, held):
+    page = handlers.compared(replace(held(), view=pinned_on(handlers, held), event={"id": "unpin"}))
+    assert page["view"].pinned is None and page["ribbon_a"] == {"hidden": True}
+    assert page["ribbon"]["mark"] == "" and page["compare"] == {}
+
+
+def test_a_link_opens_both_designs(handlers):
+    page = handlers.opened({"arch": "resnet50", "a": "cut=layer3&epochs=7&arch=nonsense"})
+    assert page["ribbon"]["arch"] == "resnet50" and page["ribbon_a"]["behind"] == "layer3"
+    assert page["view"].pinned.train.epochs == 7
+    assert "nonsense" in page["notices"]["problems"]["link"]
+    assert handlers.opened({})["ribbon_a"] == {"hidden": True}

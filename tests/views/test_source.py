@@ -21,7 +21,11 @@ from explorer.spec import BodySpec, ClassifierSpec, HeadSpec
 from explorer.trace.tracer import trace
 from explorer.views.source import script, why_no_fastai
 
-ARCHS = list_archs()
+ARCHS = (
+    "resnet18", "resnet50", "resnext50_32x4d", "squeezenet1_0", "squeezenet1_1", "densenet121", "vgg11", "vgg13_bn",
+    "alexnet", "googlenet", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5", "efficientnet_b0",
+    "regnet_y_400mf", "convnext_tiny",
+)  # fmt: skip
 FASTAI_HEAD = HeadSpec(lin_ftrs=(24, 16), ps=(0.1, 0, 0.4), bn_final=True, y_range=(0, 5.5))
 
 
@@ -47,6 +51,18 @@ def assert_same_model(spec: ClassifierSpec, size: int = 65) -> None:
             out = ours(x)
             assert out.isfinite().all()
             assert torch.equal(out, theirs(x))
+
+
+def cuts_between_layers(arch: str) -> list:
+    """Those that a script can make: not inside a block."""
+    return [cut for cut in legal_cuts(arch) if trace(ClassifierSpec(BodySpec(arch, "random", cut.name))).body_code]
+
+
+def test_a_cut_inside_a_block_is_no_script_and_no_call():
+    spec = ClassifierSpec(BodySpec("resnet18", "random", "layer1.0.add"))
+    with pytest.raises(SystemExit, match="inside a layer"):
+        run(script(spec, trace(spec)))
+    assert "inside" in why_no_fastai(spec, trace(spec))
 
 
 def tensors_of(model: nn.Module) -> list[tuple]:
@@ -76,7 +92,7 @@ def test_the_script_builds_the_described_model(arch: str):
 
 @pytest.mark.parametrize("arch", ["resnet18", "squeezenet1_1", "densenet121", "vgg11_bn", "alexnet"])
 def test_the_script_cuts_where_the_spec_cuts(arch: str):
-    cuts = legal_cuts(arch)
+    cuts = cuts_between_layers(arch)
     for cut in cuts[:: max(1, len(cuts) // 5)]:
         assert_same_model(ClassifierSpec(BodySpec(arch, "random", cut.name, size=65), n_out=3))
 
@@ -108,7 +124,7 @@ def specs(draw: st.DrawFn) -> ClassifierSpec:
         lin_first=draw(st.booleans()),
         y_range=draw(st.sampled_from((None, (-1, 1.25)))),
     )
-    cut = draw(st.sampled_from([None, *(cut.name for cut in legal_cuts(arch))]))
+    cut = draw(st.sampled_from([None, *(cut.name for cut in cuts_between_layers(arch))]))
     return ClassifierSpec(BodySpec(arch, None, cut, 65, draw(st.integers(1, 5))), head, draw(st.integers(1, 50)))
 
 
@@ -128,7 +144,7 @@ def test_the_script_needs_torch_and_torchvision_alone():
     assert modules == {"torch", "torchvision.models"}
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", list_archs())
 def test_imagenet_weights_are_torchvisions_own(arch: str):
     enum = torchvision.models.get_model_weights(arch)
     spec = ClassifierSpec(BodySpec(arch))
@@ -178,8 +194,9 @@ def test_a_model_that_cannot_run_is_written_with_the_reason():
 
 
 def test_maximum_pooling_alone_is_not_in_fastai():
-    assert "maximum alone" in why_no_fastai(ClassifierSpec(head=HeadSpec(pool="max")))
-    assert why_no_fastai(ClassifierSpec()) == ""
+    spec = ClassifierSpec(head=HeadSpec(pool="max"))
+    assert "maximum alone" in why_no_fastai(spec, trace(spec))
+    assert why_no_fastai(ClassifierSpec(), trace(ClassifierSpec())) == ""
 
 
 def test_the_chapters_model_reads_as_in_the_golden_file():

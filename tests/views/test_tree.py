@@ -77,7 +77,25 @@ def test_the_payload_is_small_and_safe_for_gradio(arch):
     text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
     assert len(text.encode()) < 60_000
     assert '"path"' not in text
-    assert {len(row) for row in payload["rows"]} <= {len(payload["columns"]), len(payload["columns"]) - 1}
+    whole = len(payload["columns"])
+    assert {len(row) for row in payload["rows"]} <= {4, whole - 1, whole}
+
+
+@pytest.mark.parametrize("arch", ["resnet34", "efficientnet_b0", "maxvit_t", "regnet_y_400mf", "vit_b_16"])
+def test_repeats_told_once_stand_for_all_their_rows(arch):
+    described = classifier(arch)
+    full: list = []
+    begin: dict[int, int] = {}
+    for line in tree(described)["rows"]:
+        before, begin[line[0]] = begin.get(line[0], 0), len(full)
+        full += [line] if len(line) > 4 else [line + full[before][4:], *full[before + 1 :]]
+    rows = tree_rows(described)
+    assert len(full) == len(rows)
+    assert all(
+        (depth, part, index, name, list(out or ()), params)
+        == (r.depth, r.part, r.index, r.name, list(r.out_shape or ()), r.params)
+        for (depth, part, index, name, _, out, params, *_), r in zip(full, rows, strict=True)
+    )
 
 
 def test_resnet34_reads_as_its_diagram():
