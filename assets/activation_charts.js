@@ -101,12 +101,15 @@ Explorer.activationCharts = (() => {
 
   // Mean (line) and one std to either side (band) of every layer in the order of the run, below it the share of dead
   // channels. Heights are asinh of the value over the typical std, so that layers of any scale can be read side by side.
-  function line(root, { network: { quals, names, groups, cls, means, stds, dead }, layer }, choose) {
+  // `all` are the networks that share one scale, the first of them typical; `before` is drawn as dotted lines behind.
+  function line(root, { network, layer, before, all = [network] }, choose) {
+    const { quals, names, groups, cls, means, stds, dead } = network;
     const [, canvas, help] = parts(root, 'Across the network'), width = canvas.clientWidth, n = quals.length;
     const left = 34, right = 6, high = 118, gap = 14, low = 34, height = high + gap + low + 12, inner = width - left - right;
-    const known = stds.filter(v => v > 0).sort((a, b) => a - b), unit = known[known.length >> 1] || 1;
-    const bend = v => Math.asinh(v / unit), tops = means.map((m, i) => bend((m ?? 0) + (stds[i] ?? 0))), bottoms = means.map((m, i) => bend((m ?? 0) - (stds[i] ?? 0)));
-    const top = Math.max(.5, ...tops), bottom = Math.min(-.5, ...bottoms);
+    const known = all[0].stds.filter(v => v > 0).sort((a, b) => a - b), unit = known[known.length >> 1] || 1;
+    const bend = v => Math.asinh(v / unit), edge = (of, side) => of.means.map((m, i) => bend((m ?? 0) + side * (of.stds[i] ?? 0)));
+    const tops = edge(network, 1), bottoms = edge(network, -1);
+    const top = Math.max(.5, ...all.flatMap(of => edge(of, 1))), bottom = Math.min(-.5, ...all.flatMap(of => edge(of, -1)));
     const X = i => left + (n > 1 ? i / (n - 1) : .5) * inner, Y = b => 6 + (top - b) / (top - bottom) * (high - 12);
     const s = svg('svg', { width, height, viewBox: `0 0 ${width} ${height}`, 'aria-hidden': 'true' });
     for (const v of marks(unit, top, bottom)) {
@@ -116,15 +119,19 @@ Explorer.activationCharts = (() => {
     }
     const along = list => list.map((b, i) => `${X(i).toFixed(1)} ${Y(b).toFixed(1)}`).join('L');
     svg('path', { d: `M${along(tops)}L${bottoms.map((b, i) => `${X(i).toFixed(1)} ${Y(b).toFixed(1)}`).reverse().join('L')}Z`, class: 'band' }, s);
-    svg('path', { d: `M${along(means.map(m => bend(m ?? 0)))}`, class: n > inner / 2.5 ? 'mean dense' : 'mean' }, s);
-    const base = high + gap + low, worst = Math.max(.1, Math.ceil(10 * Math.max(...dead)) / 10), wide = Math.max(1, Math.min(8, inner / n - 1));
+    if (before) for (const side of [-1, 0, 1]) svg('path', { d: `M${along(edge(before, side))}`, class: side ? 'was edge' : 'was' }, s);
+    svg('path', { d: `M${along(edge(network, 0))}`, class: n > inner / 2.5 ? 'mean dense' : 'mean' }, s);
+    const base = high + gap + low, worst = Math.max(.1, Math.ceil(10 * Math.max(...all.flatMap(of => of.dead))) / 10), wide = Math.max(1, Math.min(8, inner / n - 1));
     svg('path', { d: `M${left} ${base + .5}H${width - right}`, class: 'axis' }, s);
     dead.forEach((p, i) => { if (p) svg('rect', { x: X(i) - wide / 2, y: base - Math.max(1, p / worst * low), width: wide, height: Math.max(1, p / worst * low), class: 'gone' }, s); });
+    before?.dead.forEach((p, i) => { if (p) svg('path', { d: `M${X(i) - wide / 2 - 1} ${base - p / worst * low}h${wide + 2}`, class: 'was' }, s); });
     svg('text', { x: left - 6, y: base - low + 6, 'text-anchor': 'end' }, s, percent(worst));
     svg('text', { x: left - 6, y: base + 2, 'text-anchor': 'end' }, s, '0');
+    const half = inner / Math.max(1, n - 1) / 2 - 1;
     for (let i = 0, from = 0; i < n; i += 1) {                  // the groups' colours below
       if (groups[i + 1] === groups[i] && i < n - 1) continue;
-      svg('rect', { x: X(from) - (from ? inner / n / 2 - 1 : 0), y: base + 5, width: Math.max(2, X(i) - X(from) + (i < n - 1 ? inner / n / 2 : 0)), height: 3, rx: 1.5, class: `group ${groupClass(groups[i])}` }, s);
+      const a = X(from) - (from ? half : 0), b = X(i) + (i < n - 1 ? half : 0);
+      svg('rect', { x: a, y: base + 5, width: Math.max(2, b - a), height: 3, rx: 1.5, class: `group ${groupClass(groups[i])}` }, s);
       from = i + 1;
     }
     const inside = quals.map((q, i) => (layer && Explorer.isIn(q, layer.qual) ? i : -1)).filter(i => i >= 0);
@@ -137,7 +144,7 @@ Explorer.activationCharts = (() => {
     canvas.replaceChildren(s);
     canvas.setAttribute('aria-label', `Mean, spread and dead channels of ${n} layers, from the picture to the output. Enter picks a layer.`);
     const words = i => `${names[i]} (${cls[i]}): mean ${flat(means[i])}, std ${flat(stds[i])}${dead[i] ? `, ${percent(dead[i])} dead` : ''}`;
-    const rest = () => { cursor.setAttribute('d', ''); help.textContent = 'Mean (line), one std to either side (band), dead channels (bars). Click a layer to look at it.'; };
+    const rest = () => { cursor.setAttribute('d', ''); help.textContent = `Mean (line), one std to either side (band), dead channels (bars).${before ? ' Dotted: before training.' : ''} Click a layer to look at it.`; };
     rest();
     scan(canvas, {
       count: n, now: Math.max(0, inside.at(-1) ?? 0), leave: rest, choose: i => choose(quals[i]),
@@ -159,5 +166,5 @@ Explorer.activationCharts = (() => {
     return kept;
   }
 
-  return { figure, bars, line, flat };
+  return { figure, bars, line, flat, percent };
 })();

@@ -1,7 +1,7 @@
 // What a picture becomes inside the network: channel maps of the picked layer, its values, and figures of every layer.
-// value = views/activations.py's activations(): {spec, failure, loading, note, learning?}. The server is asked only while this
+// value = views/activations.py's activations(): {spec, failure, loading, note}. The server is asked only while this
 // can be seen: server.activations({spec, qual, photo, one_scale}) and server.labels({spec, photo}) answer, or {pending}, or {error}.
-// Snapshots of a run (learning()) come in the value or as a bus event 'learning'.
+// Below stands what the run that this page watches tells of its own activations (learning.js).
 Explorer.activations = (element, props, trigger, watch, server) => {
   const { el, icon, shape, groupClass } = Explorer, { figure, bars, line, flat } = Explorer.activationCharts;
   const CALM = 250, AGAIN = 1000, KEPT = 24, SMALL = 32;     // ms to wait while things move, and for weights; answers; px
@@ -13,10 +13,11 @@ Explorer.activations = (element, props, trigger, watch, server) => {
   const figures = el('dl', 'figures', null, main);
   const strip = el('div', 'strip', null, main), hint = el('p', 'help hint', null, main);
   const charts = el('div', 'charts', null, main), values = el('figure', 'values', null, charts), network = el('figure', 'network', null, charts);
-  const notes = el('ul', 'notes', null, main), learnt = el('div', 'learnt', null, root), dialog = enlarged();
+  const notes = el('ul', 'notes', null, main), dialog = enlarged();
+  Explorer.duringRun(el('section', 'during', null, root));
   let value = null, photo = { sample: 'cat' }, shown = null, shownKey = '', busy = false, wanted = '', waiting = 0, labelled = '', drawn = '';
   const answers = new Map(), soon = Explorer.whenShown(root, ask), tiles = [];
-  main.hidden = learnt.hidden = oneScale.button.hidden = true;
+  main.hidden = oneScale.button.hidden = true;
 
   // ---- asking: one question at a time, and the latest that was meant ----
   const question = () => ({ spec: value.spec, qual: Explorer.picked, photo, one_scale: oneScale.on() });
@@ -97,7 +98,6 @@ Explorer.activations = (element, props, trigger, watch, server) => {
   // ---- drawing ----
   function draw() {
     state.replaceChildren();
-    if (value?.learning) drawLearning(value.learning);
     if (!value) { state.append(el('p', 'empty', 'No model yet.')); main.hidden = true; return; }
     if (value.failure || shown?.error) unsay();
     if (value.failure) { shownKey = ''; main.hidden = true; state.append(el('p', 'problem', value.failure)); return; }
@@ -222,30 +222,6 @@ Explorer.activations = (element, props, trigger, watch, server) => {
       el('span', '', label, item).title = label;
       el('b', '', share(p), item);
     }
-  }
-
-  // A run's snapshots: a row of maps an epoch, and how deadness and spread of that layer went.
-  function drawLearning(learning) {
-    learnt.hidden = !learning.epochs.length || !learning.map;
-    if (learnt.hidden || learnt.seen === learning) return;
-    learnt.seen = learning;
-    const { map, epochs } = learning, at = learning.quals.indexOf(map.qual);
-    learnt.className = `learnt ${groupClass(map.group)}`;
-    const heading = el('h2', '', 'As it learns');
-    el('span', '', `${map.name}, the same ${map.channels.length} channels after each epoch`, heading);
-    const table = el('table', ''), body = el('tbody', '', null, table), names = el('tr', '', null, el('thead', '', null, table));
-    for (const name of ['epoch', 'maps', 'std', 'dead']) el('th', '', name, names).scope = 'col';
-    epochs.forEach((epoch, i) => {
-      const row = el('tr', '', null, body), th = el('th', '', epoch ? String(epoch) : 'before', row);
-      th.scope = 'row';
-      const maps = el('div', 'maps', null, el('td', '', null, row));
-      maps.setAttribute('role', 'img');
-      maps.setAttribute('aria-label', `Channels ${map.channels.join(', ')}, ${epoch ? `after epoch ${epoch}` : 'before the first epoch'}`);
-      map.channels.forEach((_, k) => paint(el('i', '', null, maps), k, map.sheets[i]));
-      el('td', '', flat(learning.stds[at][i]), row);
-      el('td', '', share(learning.dead[at][i]), row);
-    });
-    learnt.replaceChildren(heading, table);
   }
 
   // ---- one map, large ----
@@ -390,7 +366,6 @@ Explorer.activations = (element, props, trigger, watch, server) => {
     return { button, on };
   }
 
-  Explorer.bus.addEventListener('learning', event => drawLearning(event.detail));
   Explorer.onPick(() => { if (value && shown?.layer?.qual !== Explorer.picked) soon(); });
   Explorer.whenShown(root, chooser.samples)();
   Explorer.live(element, props, watch, payload => { value = payload; soon(); });

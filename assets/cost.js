@@ -197,12 +197,12 @@ Explorer.cost = (element, props, trigger, watch, server) => {
     function sayWhose() {
       const theirs = chosen().batch === value.batch && precision.get() === value.trainer.precision && optimizer.get() === value.trainer.optimizer;
       const name = OPTIMIZERS.find(([id]) => id === value.trainer.optimizer)[1];
-      words.textContent = theirs ? 'This is what Train does.' : `Train uses ${value.trainer.precision}, ${name} and a batch of ${value.batch}.`;
+      words.textContent = theirs ? 'This is what Train does.' : `Train uses ${value.trainer.precision}, ${name} and a batch of ${exact(value.batch)}.`;
       back.hidden = theirs;
     }
 
     function stepper(parent) {
-      const frame = el('div', 'step', null, parent), less = el('button', '', '−', frame), field = el('input', '', null, frame), more = el('button', '', '+', frame);
+      const frame = el('div', 'amount', null, parent), less = el('button', '', '−', frame), field = el('input', '', null, frame), more = el('button', '', '+', frame);
       less.type = more.type = 'button';
       less.setAttribute('aria-label', 'Half the batch');
       more.setAttribute('aria-label', 'Twice the batch');
@@ -294,7 +294,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
     const twin = el('details', '', null, shown), grid = (el('summary', '', 'As a table', twin), el('table', '', null, el('div', 'wide', null, twin)));
     shown.hidden = true;
     const HEIGHT = 72, PAD = 5;
-    let points = [], here = 0, k = 0, width = 0;
+    let points = [], here = 0, resting = 0, k = 0, width = 0;     // places in points: of the present size, of the slider, of what is read
 
     const x = i => PAD + (width - 2 * PAD) * (points[i][0] - points[0][0]) / (points.at(-1)[0] - points[0][0]);
     const y = (i, column) => HEIGHT - 1 - (HEIGHT - PAD - 1) * points[i][column] / Math.max(1, ...points.map(point => point[column]));
@@ -310,11 +310,11 @@ Explorer.cost = (element, props, trigger, watch, server) => {
       shown.hidden = Boolean(answer.error) || few;
       if (answer.error) { again(state, answer.error, ask); return; }
       state.replaceChildren(...(few ? [el('p', 'mute', `This model runs at ${value.size}\u202fpx only: there is nothing to compare.`)] : []));
-      const before = points[k]?.[0], moved = k !== here;
+      const before = resting === here ? value.size : points[resting]?.[0];
       points = answer.points;
       here = Math.max(0, points.findIndex(point => point[0] === value.size));
-      k = moved && points.some(point => point[0] === before) ? points.findIndex(point => point[0] === before) : here;
-      note.textContent = few ? '' : `batch of ${memory.chosen().batch} for kept and step memory`;
+      k = resting = points.some(point => point[0] === before) ? points.findIndex(point => point[0] === before) : here;
+      note.textContent = few ? '' : `kept and step memory: a batch of ${exact(memory.chosen().batch)}`;
       if (few) return;
       slider.max = points.length - 1;
       fillTwin();
@@ -352,7 +352,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         const ratio = points[k][column] / (points[here][column] || 1);
         number.textContent = write(points[k][column]);
         number.title = exact(points[k][column]);
-        times.textContent = k === here ? 'now' : `${ratio < 10 ? ratio.toFixed(ratio < .1 ? 2 : 1) : ratio.toFixed(0)} × now`;
+        times.textContent = k === here ? 'now' : ratio === 1 ? 'as now' : `${ratio < 10 ? ratio.toFixed(ratio < .1 ? 2 : 1) : ratio.toFixed(0)} × now`;
         if (cursor) {
           cursor.setAttribute('cx', x(k));
           cursor.setAttribute('cy', y(k, column));
@@ -382,8 +382,8 @@ Explorer.cost = (element, props, trigger, watch, server) => {
       k = nearest(event.clientX - canvas.getBoundingClientRect().left);
       read();
     });
-    charts.addEventListener('pointerleave', () => { if (points.length > 1) { k = here; read(); } });
-    slider.addEventListener('input', () => { k = Number(slider.value); read(); });
+    charts.addEventListener('pointerleave', () => { if (points.length > 1) { k = resting; read(); } });
+    slider.addEventListener('input', () => { k = resting = Number(slider.value); read(); });
     Explorer.fit(charts, draw, 100);
     return { box, loading, show };
   }
@@ -451,14 +451,14 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         return line.tr;
       }));
       MEASURES.forEach(([id, , write], k) => { sums[k].textContent = totals[id] == null ? '–' : write(totals[id]); });
-      note.textContent = kept?.length ? `kept: a batch of ${memory.chosen().batch}, when the forward pass ends` : '';
+      note.textContent = kept?.length ? `kept: a batch of ${exact(memory.chosen().batch)}, when the forward pass ends` : '';
     }
 
     function make(qual) {
       const tr = el('tr'), th = el('th', 'name', null, tr);
       th.scope = 'row';
       tr.dataset.qual = qual;
-      const name = el('span', '', null, th), what = el('small', '', null, th);
+      const label = el('div', '', null, th), name = el('span', '', null, label), what = el('small', '', null, label);
       const cells = MEASURES.map(([id]) => {
         const cell = el('td', id, null, tr), frame = el('div', '', null, cell), rail = el('i', '', null, frame);
         return { cell, bar: el('u', '', null, rail), text: el('span', '', null, frame) };
@@ -497,8 +497,8 @@ Explorer.cost = (element, props, trigger, watch, server) => {
     const start = el('button', 'btn', 'Measure', controls), state = el('div', 'state', null, box), list = el('ol', 'slow', null, box);
     start.type = 'button';
     state.setAttribute('aria-live', 'polite');
-    state.append(el('p', 'mute', 'Runs the model here for about two seconds, with random weights: they take as long as trained ones.'));
-    let pageBatch = 32, old = false;
+    state.append(el('p', 'mute', 'Runs the model here for a few seconds, with random weights: they take as long as trained ones.'));
+    let pageBatch = 32, old = false, said = null;
 
     function batchOf(n) {
       pageBatch = n;
@@ -529,14 +529,13 @@ Explorer.cost = (element, props, trigger, watch, server) => {
     function show(answer, backward) {
       old = false;
       const what = backward ? 'forward and backward' : 'forward', n = answer.layers.length;
-      const pictures = answer.batch === 1 ? 'one picture' : `${answer.batch} pictures`;
+      const line = el('p', 'line'), pictures = answer.batch === 1 ? 'one picture' : `${answer.batch} pictures`;
       note.textContent = '';
       state.replaceChildren(
-        el('p', 'line'),
-        el('p', 'mute', `Measured here just now, ${what}, ${pictures}, on ${answer.device}. The ${n} slowest of ${answer.count} layers take ${percent(answer.shown)}.`),
+        line,
+        said = el('p', 'mute', `Measured here just now, ${what}, ${pictures}, on ${answer.device}. The ${n} slowest of ${answer.count} layers take ${percent(answer.shown)}.`),
         ...(answer.note ? [el('p', 'mute', answer.note)] : []),
       );
-      const line = state.firstChild;
       el('b', '', duration(answer.total), line);
       el('span', '', ' in all layers', line);
       const most = answer.layers[0]?.ms || 1;
@@ -550,7 +549,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         const bar = el('u', '', null, el('i', '', null, b));
         bar.style.width = `${Math.max(1, 100 * layer.ms / most)}%`;
         el('span', 'ms', duration(layer.ms), b);
-        el('span', 'share', percent(layer.share), b);
+        el('span', 'portion', percent(layer.share), b);
         b.addEventListener('click', () => Explorer.pick(layer.qual));
         return item;
       }));
@@ -562,7 +561,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
       if (!list.children.length || old) return;
       old = true;
       list.classList.add('old');
-      state.prepend(el('p', 'remark', 'Measured before the model changed: measure again.'));
+      said.textContent = said.textContent.replace('just now', 'before the model changed');
     }
 
     function mark() {

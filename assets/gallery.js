@@ -94,15 +94,15 @@ Explorer.gallery = (element, props, trigger, watch, server) => {
     box.setAttribute('role', 'option');
     box.dataset.name = row.name;
     box.title = [row.paper && `${row.paper}, ${row.year}.`, row.recipe].filter(Boolean).join(' ');
-    const top = el('div', 'top', null, box);
-    el('b', '', row.name, top);
-    top.append(icon('check'));
-    el('span', 'score', row.top1 == null ? 'no weights' : percent(row.top1), top);
+    const name = el('div', 'name', null, box);
+    el('b', '', row.name, name);
+    name.append(icon('check'));
+    el('span', 'score', row.top1 == null ? 'no weights' : percent(row.top1), box);
     el('span', 'when', [row.year, row.size && row.size !== 224 ? `at ${row.size} px` : '', row.more_data && 'more data'].filter(Boolean).join(', '), box);
     const figures = el('dl', '', null, box);
-    const figure = (name, value, hint) => {
+    const figure = (title, value, hint) => {
       const line = el('div', '', null, figures), cell = el('dd', '', value);
-      line.append(el('dt', '', name), cell);
+      line.append(el('dt', '', title), cell);
       if (hint) line.title = hint;
       return cell;
     };
@@ -133,6 +133,9 @@ Explorer.gallery = (element, props, trigger, watch, server) => {
     if (name !== state.chosen) cards.get(name)?.box.classList.add('looked');
     tell();
     plot.look(name);
+    if (!byName.has(name) || byName.get(name).map) return;
+    wanted.add(name);
+    askMaps();
   }
 
   function tell() {
@@ -152,7 +155,11 @@ Explorer.gallery = (element, props, trigger, watch, server) => {
       Object.assign(link, { href: row.address, target: '_blank', rel: 'noreferrer' });
     } else paper.textContent = row.paper;
     const figures = el('dl', '', null, about);
-    for (const [name, value] of [['top-1', percent(row.top1)], ['top-5', percent(row.top5)], ['params', counted(row.params)], ['MACs', counted(row.macs)], ['last map', row.map ? shape(row.map) : '…'], ['file', megabytes(row.file_mb)]]) {
+    const told = [
+      ['top-1', percent(row.top1)], ['top-5', percent(row.top5)], ['params', counted(row.params)], ['MACs', counted(row.macs)],
+      ['last map', row.map ? shape(row.map) : '…'], ['file', megabytes(row.file_mb)],
+    ];
+    for (const [name, value] of told) {
       const cell = el('div', '', null, figures);
       cell.append(el('dt', '', name), el('dd', '', value));
     }
@@ -175,7 +182,8 @@ Explorer.gallery = (element, props, trigger, watch, server) => {
   async function askMaps() {
     if (asking || !wanted.size || failures >= FAILURES || !server?.maps) return;
     asking = true;
-    const found = await Promise.resolve(server.maps([...wanted])).catch(() => undefined);
+    const first = [...wanted].sort((a, b) => (b === looked) - (a === looked));
+    const found = await Promise.resolve(server.maps(first)).catch(() => undefined);
     asking = false;
     const names = Object.keys(found ?? {});
     failures = names.length ? 0 : failures + 1;

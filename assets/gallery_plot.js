@@ -7,7 +7,7 @@ Explorer.galleryPlot = (box, switches, key, told) => {
     { id: 'params', title: 'Parameters', text: short },
     { id: 'file_mb', title: 'File', text: value => told.megabytes(value) },
   ];
-  const LEFT = 38, RIGHT = 12, TOP = 10, BOTTOM = 24, NEAR = 26, RADIUS = 4, ALOOF = 5;
+  const LEFT = 38, RIGHT = 12, TOP = 10, BOTTOM = 24, NEAR = 26, RADIUS = 4, ALOOF = 3;
   const LETTER = 6.1;                          // width of one, about
   const SIDES = [[8, 4, 'start'], [-8, 4, 'end'], [0, -9, 'middle'], [0, 17, 'middle'], [7, -6, 'start'], [-7, -6, 'end'], [7, 14, 'start'], [-7, 14, 'end']];
   let cost = COSTS[0], looked = null, width = 0, height = 0, spots = [], near = null;

@@ -4,7 +4,7 @@ Explorer.history = (() => {
 
   const empty = () => ({
     state: 'waiting', started: null, steps: [], losses: [], smooth: [], lrs: [], epochs: [], predictions: null,
-    sample: null, notes: [], progress: null, reason: '', keptEpochs: 0, seconds: null, startedAt: null, at: null,
+    activations: [], sample: null, notes: [], progress: null, reason: '', keptEpochs: 0, seconds: null, startedAt: null, at: null,
   });
   const ended = run => ENDED.includes(run.state);
 
@@ -16,6 +16,7 @@ Explorer.history = (() => {
     Step: (run, e) => { run.steps.push(e.step); run.losses.push(e.loss); run.smooth.push(e.smooth); run.lrs.push(e.lr); },
     EpochDone: (run, e) => { run.epochs.push(e); run.keptEpochs = e.epoch; },
     Predictions: (run, e) => { run.predictions = e; },
+    Activations: (run, e) => { run.activations.push(e); },
     Finished: (run, e) => { run.state = 'finished'; run.progress = null; run.seconds = e.seconds; },
     Stopped: (run, e) => { run.state = 'stopped'; run.progress = null; run.keptEpochs = e.epoch; },
     Failed: (run, e) => { run.state = 'failed'; run.progress = null; run.reason = e.reason; run.keptEpochs = e.epoch; },

@@ -1,5 +1,6 @@
 // Sentences about single controls, each below the control it concerns. Payload {"problems": {field: sentence},
-// "targets": {field: elem_id}, once}. What has no control in sight stands in a bar at the top of the page. Values are never touched.
+// "hints": {field: {text, label}}, "targets": {field: elem_id}, once}. A hint is a suggestion, with a button that follows it
+// (event follow {field}). What has no control in sight stands in a bar at the top of the page. Values are never touched.
 Explorer.notices = (element, props, trigger, watch) => {
   const { el, icon } = Explorer;
   const bar = element.querySelector('.noticebar'), lines = new Map();      // elem_id -> { line, target }
@@ -49,6 +50,25 @@ Explorer.notices = (element, props, trigger, watch) => {
     }));
   }
 
+  // Suggestions: a quiet line below the control.
+  const quiet = new Map();                                                     // field -> line
+  function suggest(hints) {
+    for (const [field, line] of quiet) if (!hints[field] || !line.isConnected) { line.remove(); quiet.delete(field); }
+    for (const [field, { text, label }] of Object.entries(hints)) {
+      const target = document.getElementById(targets[field] || '');
+      if (!target) continue;
+      if (!quiet.has(field)) quiet.set(field, el('p', 'hint', null, target));
+      const line = quiet.get(field);
+      if (line.dataset.text === text) continue;
+      line.dataset.text = text;
+      line.replaceChildren(text, ' ');
+      if (!label) continue;
+      const follow = el('button', 'link', label, line);
+      follow.type = 'button';
+      follow.addEventListener('click', () => trigger('follow', { field }));
+    }
+  }
+
   let targets = {};
   Explorer.live(element, props, watch, value => {
     const { problems = {} } = value;
@@ -64,5 +84,6 @@ Explorer.notices = (element, props, trigger, watch) => {
     for (const id of [...lines.keys()]) if (!wanted.has(id)) remove(id);
     for (const [id, sentences] of wanted) put(id, sentences.join(' '));
     show(homeless);
+    suggest(value.hints || {});
   });
 };

@@ -5,13 +5,17 @@
     ms: n => [n < 10 ? n.toFixed(1) : n.toFixed(0), 'ms'] };
 
   Explorer.numbers = (element, props, trigger, watch) => {
+    const cell = () => make(key => trigger('measured', { key }));
     const row = element.querySelector('.numbers');
     live(element, props, watch, list => {
       while (row.children.length > list.length) row.lastChild.remove();
-      list.forEach(({ key, value, caption, exact }, i) => {
+      list.forEach(({ key, value, caption, exact, on }, i) => {
         const box = row.children[i] ?? row.appendChild(cell()), [number, unit, words] = box.parts;
+        box.key = key;
+        box.disabled = on === undefined;
+        if (on !== undefined) box.setAttribute('aria-pressed', on);
         const [text, sign] = value == null ? ['–', ''] : (UNITS[key] ?? human)(value);
-        box.title = exact;
+        box.title = on === undefined ? exact : `${exact}. Press to ${on ? 'take its shares off' : 'lay its shares over'} the pictures.`;
         set(number, text);
         set(unit, sign);
         set(words, caption);
@@ -19,8 +23,12 @@
     });
   };
 
-  function cell() {
-    const box = el('div'), big = el('b', '', null, box), number = el('span', '', null, big), unit = el('small', '', null, big);
+  // Those that can be laid over the pictures are buttons.
+  function make(press) {
+    const box = el('button');
+    box.type = 'button';
+    box.addEventListener('click', () => press(box.key));
+    const big = el('b', '', null, box), number = el('span', '', null, big), unit = el('small', '', null, big);
     box.parts = [number, unit, el('p', '', null, box)];
     return box;
   }

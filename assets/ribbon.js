@@ -57,8 +57,8 @@
     const stages = v.stages.map(s => {
       side = s.shape ? s.shape[1] : Math.max(1, Math.round(side / 2));
       const times = s.blocks > 1 ? '×' + s.blocks : '';
-      return { s, times, below: shape(s.shape), h: tall(side), t: thickness(s.shape ? s.shape[0] : 64),
-        label: labelWidth(s.name, times, shape(s.shape)) };
+      return { s, times, below: told(s, shape(s.shape)), h: tall(side), t: thickness(s.shape ? s.shape[0] : 64),
+        label: labelWidth(s.name, times, told(s, shape(s.shape))) };
     });
     const photo = { h: tall(v.size), below: shape(v.input.shape) };
     photo.right = 3 + DEPTH_X * photo.h;
@@ -153,6 +153,16 @@
     svg('text', { x, y: LABEL + 16 }, g, below);
   }
 
+  // The share of the whole network's cost, where one is laid over: a bar below the words, to scale.
+  const percent = n => (n >= .0995 ? `${Math.round(100 * n)} %` : n >= .001 ? `${(100 * n).toFixed(1)} %` : n ? '< 0.1 %' : '0 %');
+  const told = ({ share }, size) => (share == null ? size : percent(share));          // the second line below a part
+  function portion(parent, x, { share, group = 'head' }, room) {
+    if (share == null) return;
+    const g = svg('g', { class: 'portion c-' + group }, parent);
+    svg('rect', { x: x - room / 2, y: LABEL + 20, width: room, height: 4, rx: 2, class: 'of' }, g);
+    if (share) svg('rect', { x: x - room / 2, y: LABEL + 20, width: Math.max(2, room * share), height: 4, rx: 2, class: 'part' }, g);
+  }
+
   function cross(parent, x, y) {
     svg('circle', { cx: x, cy: y, r: 9, class: 'bad' }, parent);
     svg('path', { d: `M${x - 3} ${y - 3}l6 6m0-6l-6 6`, class: 'badmark' }, parent);
@@ -175,6 +185,7 @@
     if (broken >= 0) cross(root, st.x0 + broken * st.pitch + st.t / 2, Math.max(12, st.top - 6));
     const words = s.state === 'failed' ? v.failure.words : st.below;
     if (s.name) label(root, st.mid, s.name, st.times, words, s.state);
+    portion(root, st.mid, s, 64);
   }
 
   function drawPool(root, back, L, v) {
@@ -234,11 +245,11 @@
     const last = L.stages.at(-1);
     if (last) taken.push([last.mid - last.label / 2, last.mid + last.label / 2]);
     const all = L.head.map(spot => ({ spot, x: spot.x + 8, name: spot.rod.name, state: spot.rod.state,
-      below: spot.rod.state === 'failed' ? v.failure.words : spot.rod.state === 'ok' ? String(spot.rod.width) : '?' }));
+      below: spot.rod.state === 'failed' ? v.failure.words : spot.rod.state === 'ok' ? told(spot.rod, String(spot.rod.width)) : '?' }));
     if (L.pool) {
       const { kind, width, name, state } = L.pool;
       all.unshift({ spot: { rod: L.pool }, x: L.cut + 42, name, state,
-        below: state === 'failed' ? v.failure.words : state !== 'ok' ? '?' : kind === 'concat' ? `2×${width / 2}` : String(width) });
+        below: state === 'failed' ? v.failure.words : state !== 'ok' ? '?' : told(L.pool, kind === 'concat' ? `2×${width / 2}` : String(width)) });
     }
     const rank = ({ spot: { rod }, state }) => (state === 'failed' ? 0 : rod.kind === 'out' ? 1 : rod.kind === 'lin' ? 2 : rod === L.pool ? 3 : 4);
     for (const one of [...all].sort((a, b) => rank(a) - rank(b))) {
@@ -246,6 +257,7 @@
       if (!one.name || taken.some(([a, b]) => from < b + 1.5 && to > a - 1.5)) continue;
       taken.push([from, to]);
       label(root, one.x, one.name, '', one.below, one.state);
+      portion(root, one.x, one.spot.rod, 40);
     }
   }
 

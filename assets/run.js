@@ -27,7 +27,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   const spoken = el('p', 'sr', null, root);
   spoken.setAttribute('aria-live', 'polite');
 
-  let id = null, token = '', run = runs.empty(), answered = {}, lost = false, restored = false, gone = '', leave = () => {};
+  let id = null, token = '', run = runs.empty(), answered = {}, lost = false, restored = false, gone = '', layers = null, leave = () => {};
 
   function button(text, act) {
     const b = el('button', 'link', text, tools);
@@ -46,7 +46,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   function attach(nextId, nextToken, fromMemory) {
     leave();
     [id, token, restored, gone, lost] = [nextId, nextToken ?? '', fromMemory, '', false];
-    [run, answered] = [runs.empty(), {}];
+    [run, answered, layers] = [runs.empty(), {}, null];
     subject.textContent = '';
     memory.remember(id, token);
     leave = Explorer.follow(server, id, props.value?.pace ?? 250, { news, lost: () => { lost = true; draw(); } });
@@ -60,6 +60,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     answered = answer;
     if (answer.title) subject.textContent = answer.title;
     if (answer.anew) run = runs.empty();
+    layers = answer.layers ?? layers;
     for (const event of answer.events) runs.fold(run, event);
     const over = !more && ['finished', 'stopped', 'failed'].includes(answer.state);
     if (over && !runs.ended(run)) settle(answer);
@@ -177,6 +178,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     drawTable();
     guesses.draw(run);
     confusion.draw(run);
+    Explorer.learning.tell({ id, run, layers, subject: subject.textContent, epochs: epochsOf() });
     speak(now, bold + rest);
   }
 

@@ -6,10 +6,11 @@ Explorer.tree = (element, props, trigger, watch) => {
   const search = element.querySelector('input'), count = element.querySelector('.count');
   const views = new Map();       // qual -> { tr, … } of every row that was ever shown
   const folds = new Map();       // qual -> true when a person unfolded it, false when folded
-  let rows = [], byQual = new Map(), total = 1, failure = null;
+  let rows = [], byQual = new Map(), total = 1, failure = null, measure = ['params', 'params'];
   let still = new Set();         // groups in which something is frozen: what has no parameters there is hatched with it
   let shown = [], current = null, selected = Explorer.picked, query = '', own = false;
 
+  let amount = null;             // the heading of the column of costs
   heading();
 
   // Arrays under a header -> rows with names; `up` is the row above in the tree, `qual` the parts joined, folds left out.
@@ -41,6 +42,9 @@ Explorer.tree = (element, props, trigger, watch) => {
     }
     return full;
   }
+
+  // What a row costs in words: a count, or megabytes.
+  const cost = n => (!n ? '' : measure[0] === 'bytes' ? `${(n / 1e6).toFixed(n < 1e7 ? 2 : 0)} MB` : short(n));
 
   const isOpen = row => folds.get(row.qual) ?? Boolean(row.flags & OPEN);
   const members = row => rows.slice(rows.indexOf(row) + 1).find(other => !(other.flags & FOLD));
@@ -115,8 +119,9 @@ Explorer.tree = (element, props, trigger, watch) => {
     set('unnamed', !row.name, on => view.name.classList.toggle('unnamed', on));
     set('cls', row.cls, text => { view.cls.textContent = text; });
     set('shape', shape(row.shape), text => { view.shape.textContent = text; });
-    set('params', row.params, n => { view.params.textContent = n ? short(n) : ''; });
-    set('share', row.params / total, part => {
+    const [column] = measure;
+    set('params', `${column} ${row[column]}`, () => { view.params.textContent = cost(row[column]); });
+    set('share', row[column] / (total || 1), part => {
       view.share.hidden = !part;
       view.share.style.width = `${100 * part}%`;
       view.share.classList.toggle('long', part > .05);
@@ -171,7 +176,8 @@ Explorer.tree = (element, props, trigger, watch) => {
   function heading() {
     const row = el('tr', '', null, table.tHead);
     for (const [text, cls] of [['name', ''], ['class', 'class'], ['out shape', 'shape'], ['params', 'number']]) el('th', cls, text, row).scope = 'col';
-    el('span', 'sr', 'share of all parameters', el('th', '', null, row));
+    amount = row.lastChild;
+    el('span', 'sr', 'share of the whole', el('th', '', null, row));
   }
 
   // ---- what a person does ----
@@ -227,7 +233,7 @@ Explorer.tree = (element, props, trigger, watch) => {
 
   body.addEventListener('pointerover', event => {
     const row = rowAt(event);
-    if (row) views.get(row.qual).tr.title = [row.qual, `${exact(row.params)} parameters`, `${exact(row.macs)} MACs`, `${(row.bytes / 1e6).toFixed(2)} MB of activations`].join('\n');
+    if (row) views.get(row.qual).tr.title = [row.qual, `${exact(row.params)} parameters`, `${exact(row.macs)} MACs`, `${(row.bytes / 1e6).toFixed(2)} MB ${measure[1] === 'kept' ? 'kept for backward' : 'of activations'}`].join('\n');
   });
 
   const keys = {
@@ -275,7 +281,9 @@ Explorer.tree = (element, props, trigger, watch) => {
     rows = unpack(payload);
     byQual = new Map(rows.map(row => [row.qual, row]));
     still = new Set(rows.filter(row => row.flags & FROZEN && row.group !== 'mixed').map(row => row.group));
-    total = payload.total || 1;
+    total = payload.total;
+    measure = payload.measure;
+    if (amount.textContent !== measure[1]) amount.textContent = measure[1];
     failure = payload.failure;
     for (const qual of views.keys()) if (!byQual.has(qual) && qual !== '!' && qual !== '?') views.delete(qual);
     if (failure) reveal(byQual.get(failure.qual));

@@ -25,6 +25,7 @@ CACHES = (
     tracer.trace_body,
     tracer.trace_head,
     tracer.smallest_size,
+    tracer.runs_at,
     bodies._legal_cuts,
     bodies.read_graph,
     bodies._original_on_meta,

@@ -9,8 +9,10 @@ with one output. A node that ends modules goes by the shallowest of them ("layer
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,7 +89,8 @@ class Recorder(fx.Tracer):
     """
 
     def __init__(self, opened: bool = False):
-        super().__init__(autowrap_modules=(math, torchvision.ops))
+        self._whole, functions = timms_rules()
+        super().__init__(autowrap_modules=(math, torchvision.ops), autowrap_functions=functions)
         self.names: dict[fx.Node, str] = {}
         self._opened = opened
         self._thread = get_ident()
@@ -95,7 +98,18 @@ class Recorder(fx.Tracer):
         self._seen: Counter[str] = Counter()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return self._opened or super().is_leaf_module(m, module_qualified_name)
+        return self._opened or isinstance(m, self._whole) or super().is_leaf_module(m, module_qualified_name)
+
+    def create_args_for_root(self, root_fn: Callable, is_module: bool, concrete_args: Any = None) -> Any:
+        """Only what has no default is an input: a mask that nobody gives stays None."""
+        more = list(inspect.signature(root_fn).parameters.values())[2:]
+        if not more or any(each.default is each.empty for each in more if each.kind is each.POSITIONAL_OR_KEYWORD):
+            return super().create_args_for_root(root_fn, is_module, concrete_args)
+
+        def first_input_alone(module: nn.Module, x: Any) -> Any:
+            return root_fn(module, x)
+
+        return super().create_args_for_root(first_input_alone, is_module, concrete_args)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict) -> Any:
         if get_ident() != self._thread:
@@ -118,6 +132,15 @@ class Recorder(fx.Tracer):
         self._seen[name] += 1
         self.names[node] = f"{name}_{self._seen[name] - 1}" if self._seen[name] > 1 else name
         return node
+
+
+def timms_rules() -> tuple[tuple[type, ...], tuple[Callable, ...]]:
+    """Classes and functions that timm asks torch.fx to leave whole; none where timm is not in use."""
+    if "timm" not in sys.modules:
+        return (), ()
+    from timm.models import get_notrace_functions, get_notrace_modules
+
+    return tuple(get_notrace_modules()), tuple(filter(callable, get_notrace_functions()))
 
 
 def record(module: nn.Module, *, opened: bool = False) -> tuple[fx.Graph, dict[fx.Node, str]]:
@@ -166,12 +189,13 @@ def closes(module: nn.Module, node: fx.Node) -> bool:
 def features_end(module: nn.Module, graph: fx.Graph) -> tuple[fx.Node | None, bool]:
     """The last legal cut before the classifier in the graph of an opened network, and whether a token is picked there.
 
-    None where nothing is legal before it.
+    None where nothing is legal before it. A network without a classifier (`ends_with_features`) ends where it returns.
     """
     legal = alone(graph)
+    headless = getattr(module, "ends_with_features", False)
     end = None
     for node in graph.nodes:
-        if node.op == "output" or (end is not None and closes(module, node)):
+        if node.op == "output" or (end is not None and not headless and closes(module, node)):
             picks = node.op == "call_function" and getattr(node.target, "__name__", "") == "getitem"
             return end, picks
         if legal[node] and node.op not in ("placeholder", "get_attr"):
@@ -199,14 +223,15 @@ def read_graph(network: nn.Module) -> Graph:
     shapes = _shapes(network, graph)
     ends = _module_ends(network, graph, names)
     params = _params_used(network, graph)
-    last_map = (SIZE, SIZE)
+    side, extra = _picture(network)[1], getattr(network, "extra_tokens", (0, 1))
+    last_map = (side, side)
     places = []
     legal = alone(graph)
     for node in graph.nodes:
         shape = shapes.get(node)
         if shape is None or node.op in ("placeholder", "output", "get_attr"):
             continue
-        layout, grid = _layout(shape, last_map)
+        layout, grid = _layout(shape, last_map, extra)
         if legal[node]:
             name = ends.get(node, "")
             kind = _kind(network, name)
@@ -346,8 +371,15 @@ def _shapes(network: nn.Module, graph: fx.Graph) -> dict[fx.Node, Shape]:
 
 
 def _blank_picture(network: nn.Module) -> Tensor:
+    channels, side = _picture(network)
+    return torch.empty(1, channels, side, side, device="meta")
+
+
+def _picture(network: nn.Module) -> tuple[int, int]:
+    """Channels and side of the pictures that a network is looked at with: those it says, else as many channels as its
+    first kernel takes, and 224 px."""
     channels = next((p.shape[1] for p in network.parameters() if p.ndim == 4), 3)
-    return torch.empty(1, channels, SIZE, SIZE, device="meta")
+    return getattr(network, "picture", (channels, SIZE))
 
 
 @contextmanager
@@ -413,18 +445,20 @@ def _params_of(network: nn.Module, node: fx.Node) -> list[nn.Parameter]:
     return [value] if isinstance(value, nn.Parameter) else []
 
 
-def _layout(shape: Shape, last_map: tuple[int, int]) -> tuple[str, tuple[int, int] | None]:
+def _layout(
+    shape: Shape, last_map: tuple[int, int], extra: tuple[int, ...] = (0, 1)
+) -> tuple[str, tuple[int, int] | None]:
     """How a tensor of a square picture is laid out. A map is no larger than the one before: what looks like a larger
-    one counts windows (maxvit)."""
+    one counts windows (maxvit). Of tokens `extra` may be more than the cells of the map: a class token."""
     if len(shape) == 3:
         for layout, sides in ((MAP, shape[1:]), (MAP_LAST, shape[:2])):
             if sides[0] == sides[1] <= last_map[0]:
                 return layout, sides
     if len(shape) == 2:
         cells = last_map[0] * last_map[1]
-        if shape[0] in (cells, cells + 1):
+        if shape[0] - cells in extra:
             return TOKENS, last_map
-        if shape[1] in (cells, cells + 1):
+        if shape[1] - cells in extra:
             return TOKENS_LAST, last_map
     return OTHER, None
 

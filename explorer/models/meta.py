@@ -61,7 +61,7 @@ class ShapesOnly(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        if func in ELEMENTWISE or (func is F.batch_norm and args[1].shape[0] == args[0].shape[1]):
+        if func in ELEMENTWISE or (func is F.batch_norm and len(args) > 1 and _fits(*args[:2])):
             return args[0]
         if func is F.layer_norm and tuple(args[0].shape[-len(args[1]) :]) == tuple(args[1]):
             return args[0]
@@ -74,6 +74,11 @@ class ShapesOnly(TorchFunctionMode):
             channels = sum(tensor.shape[1] for tensor in args[0])
             return torch.empty(first[0], channels, *first[2:], device="meta")
         return func(*args, **(kwargs or {}))
+
+
+def _fits(x: Tensor, running_mean: Tensor | None) -> bool:
+    """Whether a batch norm has statistics of its own, of as many channels as its input."""
+    return running_mean is not None and running_mean.shape[0] == x.shape[1]
 
 
 def _same_but_channels(tensors: Sequence[Tensor]) -> bool:

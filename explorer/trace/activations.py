@@ -30,31 +30,24 @@ def faces(body: nn.Module, x: Tensor, quals: Iterable[str]) -> dict[str, np.ndar
     """Grey pictures (h, w) uint8 of the layers named in the model: "0" is the body, "0.4" its child 4.
 
     x is one normalised picture, (C, H, W) or (1, C, H, W). A layer's picture is the mean over its channels, at its
-    last call, stretched so that its 1st and 99th percentile are 0 and 255; a flat one is 0. The body runs in eval
-    mode and may serve several threads at once. Raises ValueError for a name that the body does not have, and for an
-    x that is not one picture.
+    last call, stretched so that its 1st and 99th percentile are 0 and 255; a flat one is 0. Tokens are laid out as the
+    grid they came from. The body runs in eval mode and may serve several threads at once. Raises ValueError for a name
+    that the body does not have, and for an x that is not one picture.
     """
     batch = _one_picture(x)
     layers = {qual: _layer(body, qual) for qual in quals}
-    maps: dict[str, Tensor] = {}
-    thread = get_ident()
+    maps: dict[nn.Module, Tensor] = {}
 
-    def keep(qual: str, out: Tensor) -> None:
-        if get_ident() == thread and out.ndim == 4:
-            maps[qual] = out[0].mean(0)
+    def keep(module: nn.Module, out: object) -> None:
+        if isinstance(out, Tensor) and out.ndim in (3, 4):
+            folded = _fold(module, out, {})
+            maps[module] = folded.values[0, :, folded.left_out :].mean(0).reshape(folded.grid)
 
-    hooks = [
-        layer.register_forward_hook(lambda _, args, out, qual=qual: keep(qual, out)) for qual, layer in layers.items()
-    ]
-    try:
-        if body.training:
-            body.eval()
-        with torch.no_grad():
-            body(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {qual: to_grey(maps[qual]) for qual in layers if qual in maps}
+    if body.training:
+        body.eval()
+    with torch.no_grad(), _hooked(set(layers.values()), keep):
+        body(batch)
+    return {qual: to_grey(maps[layer]) for qual, layer in layers.items() if layer in maps}
 
 
 def to_grey(values: Tensor) -> np.ndarray:

@@ -14,18 +14,16 @@ from torch import nn
 from explorer.models.bodies import Parts
 from explorer.models.build import build_body, build_head, build_model, features_of
 from explorer.models.cutting import Opened
-from explorer.models.graphs import SIZE
 from explorer.models.groups import body_groups, own_names
 from explorer.models.meta import Blank
 from explorer.models.weights import enum_name
 from explorer.spec import HEAD, ClassifierSpec, HeadSpec
 from explorer.trace import cost
-from explorer.trace.explain import Need, need
+from explorer.trace.explain import body_failure, error_of, find_break, head_failure
 from explorer.trace.records import (
     MIXED,
     Dropped,
     Failure,
-    Fix,
     Layer,
     Shape,
     Trace,
@@ -34,7 +32,6 @@ from explorer.trace.records import (
 from explorer.trace.watch import Call, Run, runs, watch
 
 LARGEST_SIZE = 2048
-UNKNOWN_NEED = Need("an input of another shape")
 
 
 @dataclass(frozen=True)
@@ -106,7 +103,7 @@ def trace_head(head: HeadSpec, features: int, n_out: int, in_shape: Shape | None
     layers = rows("1", "head", module, run, names, dict.fromkeys(names, HEAD))
     if run.out_shape is not None and run.out_shape != (n_out,):
         run.broke = module
-    failure = None if run.broke is None else _head_failure(module, run, head, features)
+    failure = None if run.broke is None else _head_failure(module, run, head, in_shape, n_out)
     return Part(layers, run.out_shape, failure)
 
 
@@ -224,34 +221,20 @@ def _row(module: nn.Module, calls: list[Call], params: int, qual: str, name: str
 def _body_failure(
     arch: str, cut: int | str | None, body: nn.Sequential, run: Run, names: dict[str, str], in_shape: Shape
 ) -> Failure:
-    module, got = run.broke, run.calls[run.broke][-1].in_shape
-    qual = next(qual for qual, inner in body.named_modules() if inner is module)
-    wanted = need(module, got) or _need_of_size(arch, cut, in_shape)
-    size = wanted.size or (smallest_size(arch, cut) if wanted.larger else None)
-    fix = Fix(f"Set the size to {size} px", "body.size", size) if size else None
-    what = f"{_title(names[qual] or 'body', module)} needs {wanted.words}"
-    problem = f"but a picture of {_shape(in_shape[1:])} px leaves it {_shape(got)}"
-    more = "" if wanted.size else " or more"
-    advice = f"set the size to {fix.value} px{more}" if fix else "choose another cut"
-    return Failure(
-        qual=_join("0", qual),
-        name=names[qual] or type(module).__name__,
-        cls=type(module).__name__,
-        needed=wanted.words,
-        got=_shape(got),
-        reason=f"{what}, {problem}: {advice}.",
-        fix=fix,
+    found = find_break(body, run, error_of(body, in_shape), root="0")
+    return body_failure(
+        found,
+        name=names[found.qual.partition(".")[2]],
+        in_shape=in_shape,
+        runs_at=lambda size: runs_at(arch, cut, size),
+        smallest=lambda: smallest_size(arch, cut),
     )
 
 
-def _need_of_size(arch: str, cut: int | str | None, in_shape: Shape) -> Need:
-    """What a layer whose class does not tell needs: a larger picture, or the one size that the network is made for."""
-    smallest = smallest_size(arch, cut)
-    if smallest is not None and in_shape[1] < smallest:
-        return Need(f"a picture of at least {smallest}×{smallest} px", larger=True)
-    if smallest is None and runs(blank_body(arch, cut, 3).body, (3, SIZE, SIZE)):
-        return Need(f"a picture of {SIZE}×{SIZE} px", size=SIZE)
-    return UNKNOWN_NEED
+@lru_cache(maxsize=256)
+def runs_at(arch: str, cut: int | str | None, size: int) -> bool:
+    """Whether the body can work on a square picture of this side, in pixels."""
+    return runs(blank_body(arch, cut, 3).body, (3, size, size))
 
 
 @lru_cache(maxsize=256)
@@ -275,31 +258,9 @@ def smallest_size(arch: str, cut: int | str | None) -> int | None:
     return works
 
 
-def _head_failure(head: nn.Sequential, run: Run, spec: HeadSpec, features: int) -> Failure:
-    module, got = run.broke, run.calls[run.broke][-1].in_shape
-    qual = next(qual for qual, inner in head.named_modules() if inner is module)
-    wanted = need(module, got) or Need(f"a list of {features} features")
-    name = _join("head", qual)
-    what = f"{_title(name, module)} needs {wanted.words}, but gets {_shape(got)}"
-    unpooled = spec.pool is None
-    return Failure(
-        qual=_join("1", qual),
-        name=name,
-        cls=type(module).__name__,
-        needed=wanted.words,
-        got=_shape(got),
-        reason=f"{what}, because nothing pools the body's map: choose a pooling." if unpooled else f"{what}.",
-        fix=Fix("Pool with concat", "head.pool", "concat") if unpooled else None,
-    )
-
-
-def _title(name: str, module: nn.Module) -> str:
-    words = f"{type(module).__name__} {cost.detail(module)}".strip()
-    return f"{name} ({words})"
-
-
-def _shape(shape: Shape) -> str:
-    return "×".join(map(str, shape))
+def _head_failure(head: nn.Sequential, run: Run, spec: HeadSpec, in_shape: Shape, n_out: int) -> Failure:
+    error = error_of(head, in_shape) if run.out_shape is None else None
+    return head_failure(find_break(head, run, error, root="1"), spec, in_shape, run.out_shape, n_out)
 
 
 def _join(root: str, qual: str) -> str:

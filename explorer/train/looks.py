@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from explorer.train.events import Event, Note
-from explorer.train.reason import reason_of
 
 Look = Callable[[nn.Module, Tensor, int], Event | None]
 
@@ -23,8 +22,8 @@ class Looks:
     """Events that `look(model, pictures, epoch)` makes in one run.
 
     The first look, before the first epoch, is always taken; a later one when its epoch is among `epochs_to_look` and
-    all looks together would take at most FREE seconds or SHARE of the time trained. A look that raises is the last:
-    a Note says so, and the run goes on without.
+    all looks together, with one kept back for the end, would take at most FREE seconds or SHARE of the time trained.
+    A look that raises is the last: a Note says so, and the run goes on without.
     """
 
     def __init__(self, look: Look | None, model: nn.Module, pictures: Tensor, epochs: int):
@@ -36,7 +35,8 @@ class Looks:
         """What is seen after this epoch, `trained` seconds of training into the run: one event or none."""
         if self._look is None or epoch not in self._epochs:
             return
-        if self._spent + self._last > max(FREE, SHARE * trained):
+        wanted = 1 if epoch == max(self._epochs) else 2
+        if self._spent + wanted * self._last > max(FREE, SHARE * trained):
             return
         began = time.perf_counter()
         try:
@@ -44,7 +44,7 @@ class Looks:
                 seen = self._look(self._model, self._pictures, epoch)
         except Exception as error:
             self._look = None
-            yield Note(f"The run goes on without looks at its activations: {reason_of(error)}")
+            yield Note(f"The run goes on without looking at its activations: {_said(error)}.")
             return
         self._last = time.perf_counter() - began
         self._spent += self._last
@@ -73,3 +73,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         with torch.no_grad():
             for buffer, kept in buffers:
                 buffer.copy_(kept)
+
+
+def _said(error: Exception) -> str:
+    text = (str(error).strip().splitlines() or [""])[0][:300].rstrip(".")
+    return f"{type(error).__name__}, {text}" if text else type(error).__name__

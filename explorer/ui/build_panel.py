@@ -8,6 +8,7 @@ import gradio as gr
 
 from explorer.models.bodies import list_archs
 from explorer.ui.controls import dropdown, segments, slider, switch, text
+from explorer.ui.gallery_desk import gallery_widget
 from explorer.ui.read import BUILD_REACH, POOLS, WEIGHTS
 from explorer.ui.widget import widget
 
@@ -16,11 +17,13 @@ WEIGHT_FILES = [".pth", ".pt", ".th", ".safetensors"]
 
 @dataclass(frozen=True)
 class BuildPanel:
-    """Components by control name; `title` holds the way back to the chapter's model, `weights_line` what is in use."""
+    """Components by control name; `title` holds the way back to the chapter's model, `weights_line` what is in use,
+    `gallery` all bodies to choose from."""
 
     controls: dict[str, gr.Component]
     title: gr.HTML
     weights_line: gr.HTML
+    gallery: gr.HTML
 
 
 def build_panel(first: dict) -> BuildPanel:
@@ -29,6 +32,7 @@ def build_panel(first: dict) -> BuildPanel:
     with gr.Sidebar(elem_classes="build", width=280):
         title = widget("buildtitle", {}, events=("defaults",))
         c["arch"] = dropdown("arch", "Body", list_archs(), first["arch"], help="The trained network you borrow.")
+        gallery = gallery_widget(first["arch"])
         with gr.Column(elem_classes="stack"):
             c["weights"] = segments("weights", "Weights", WEIGHTS, first["weights"])
             c["file"] = gr.File(
@@ -80,4 +84,4 @@ def build_panel(first: dict) -> BuildPanel:
                 step=1,
                 help="Not 3: the first kernel is summed or padded.",
             )
-    return BuildPanel(c, title, weights_line)
+    return BuildPanel(c, title, weights_line, gallery)

@@ -13,6 +13,8 @@ from explorer import link
 from explorer.data.registry import list_data
 from explorer.models.bodies import list_archs, resolve_cut
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+from explorer.trace.hints import hints
+from explorer.trace.records import Fix
 from explorer.trace.tracer import trace
 from explorer.train.schedule import phases, planned_rates
 from explorer.ui import sheet
@@ -26,12 +28,14 @@ from explorer.ui.describe import (
     draw_pinned,
     group_payload,
     is_path,
+    suggestions,
 )
 from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, number, read, show, usual_rates, within_reach
 from explorer.ui.services import Services
+from explorer.views.measures import MEASURES
 from explorer.views.numbers import rate as words
 
-TABS = ("tree", "layers", "activations", "compare", "code", "summary", "data")
+TABS = ("tree", "layers", "cost", "activations", "compare", "code", "summary", "data")
 LIVE = ("queued", "running")
 BUSY = {"go": {"value": "Training…", "interactive": False}, "halt": {"interactive": True}}
 IDLE = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": False}}
@@ -87,7 +91,8 @@ class ClassifierHandlers:
             return {"notices": problems({**reading.problems, error.field: str(error)})}
         for name in ("cut", "groups"):
             payloads[name] |= turn_of(values.get(name))
-        return {**payloads, "notices": problems({**doubts, **reading.problems})}
+        payloads["gallery"] = {"chosen": reading.spec.body.arch}
+        return {**payloads, "notices": problems({**doubts, **reading.problems}, suggestions(reading.spec))}
 
     def changed(self, held: Held, **new: object) -> Payloads:
         """Some controls get new values, and the picture follows."""
@@ -185,8 +190,33 @@ class ClassifierHandlers:
         failure = trace(reading.spec).failure if reading.builds else None
         if failure is None or failure.fix is None:
             return self.refresh(held)
-        mended = show(link.put(reading.spec, failure.fix.field, failure.fix.value), reading.train)
-        return self.changed(held, **{name: value for name, value in mended.items() if value != held.values.get(name)})
+        return self._with(held, reading, failure.fix)
+
+    def followed(self, held: Held) -> Payloads:
+        """A suggestion at a control: its change is made."""
+        reading = self._read(held.values)
+        found = hints(reading.spec, trace(reading.spec)) if reading.builds else ()
+        fix = next((hint.fix for hint in found if hint.field == held.asked("field")), None)
+        return self._with(held, reading, fix) if fix else self.refresh(held)
+
+    def _with(self, held: Held, reading: Reading, fix: Fix) -> Payloads:
+        """One field of the model gets another value."""
+        spec = link.put(reading.spec, fix.field, fix.value)
+        mended = {name: value for name, value in show(spec, reading.train).items() if value != held.values.get(name)}
+        if fix.field == "body.cut":
+            mended["cut"] = cut_steps(spec)
+        return self.changed(held, **mended)
+
+    def body_chosen(self, held: Held) -> Payloads:
+        """One of the gallery; anything else changes nothing."""
+        arch = held.asked("arch")
+        return self.changed(held, arch=arch) if arch in list_archs() else self.refresh(held)
+
+    def measured(self, held: Held) -> Payloads:
+        """A cost was chosen to be laid over the pictures, or once more to be taken off."""
+        key = held.asked("key")
+        view = replace(held.view, measure=key if key in tuple(MEASURES) and key != held.view.measure else "")
+        return {"view": view, **self.redrawn(held.values, view)}
 
     def tab_chosen(self, held: Held) -> Payloads:
         """Another inner tab: only what is on show is described."""
@@ -349,6 +379,6 @@ def number_or_none(value: object) -> float | None:
         return None
 
 
-def problems(by_field: Mapping[str, str]) -> Payloads:
-    """The value of the notices widget: a sentence for each field in doubt."""
-    return {"problems": dict(by_field)}
+def problems(by_field: Mapping[str, str], hints: Mapping[str, Payloads] | None = None) -> Payloads:
+    """The value of the notices widget: a sentence for each field in doubt, and a suggestion for others."""
+    return {"problems": dict(by_field), **({"hints": dict(hints)} if hints else {})}

@@ -12,6 +12,7 @@ from explorer.spec import ClassifierSpec, TrainSpec
 from explorer.ui.activations_desk import activations_functions
 from explorer.ui.build_panel import build_panel
 from explorer.ui.classifier_handlers import ClassifierHandlers, Held
+from explorer.ui.cost_desk import cost_functions
 from explorer.ui.describe import AT_FIRST
 from explorer.ui.faces import faces_function
 from explorer.ui.services import Services
@@ -23,13 +24,14 @@ INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_la
 AT_ONCE = {"trigger_mode": "multiple"}
 ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "size", "n_in")
 PICTURE = (
-    "ribbon", "ribbon_a", "numbers", "tree", "layers", "activations", "compare", "code", "summary", "notices", "topbar",
-    "weightsline", "datahint", "cut", "groups",
+    "ribbon", "ribbon_a", "numbers", "tree", "layers", "cost", "activations", "compare", "code", "summary", "notices",
+    "topbar", "weightsline", "datahint", "cut", "groups", "gallery",
 )  # fmt: skip
 OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path")
 TARGETS = {
     "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "body.n_in": "n_in",
     "head.pool": "pool", "head.lin_ftrs": "chips", "head.ps": "ps", "ps_each": "ps_each", "head.y_range": "y_range",
+    "head.first_bn": "first_bn",
     "n_out": "chips", "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty",
     "valid_pct": "valid_pct", "epochs": "epochs", "freeze_epochs": "freeze_epochs", "lr": "rate", "lrs": "groups",
     "batch_size": "batch_size", "schedule": "schedule", "wd": "wd", "seed": "seed", "augment": "augment", "run": "run",
@@ -53,19 +55,21 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     # ---- components ----
     build = build_panel(first)
     with gr.Column(elem_classes="page"):
-        notices = widget("notices", {"problems": {}, "targets": TARGETS})
+        notices = widget("notices", {"problems": {}, "targets": TARGETS}, events=("follow",))
         ribbon = widget("ribbon", first["ribbon"], events=("act", "mend"),
                         server_functions=[faces_function(services)])  # fmt: skip
         ribbon_a = widget("ribbon", NO_RIBBON, events=("act",), server_functions=[faces_function(services)],
                           elem_id="ribbon_a")  # fmt: skip
         with gr.Row(elem_classes="cols"):
             with gr.Column(min_width=0):
-                numbers = widget("numbers", first["numbers"])
+                numbers = widget("numbers", first["numbers"], events=("measured",))
                 with gr.Tabs(elem_id="inner", elem_classes="words", overflow_behavior="wrap") as inner:
                     with gr.Tab("Tree", id="tree", elem_id="tab-tree"):
                         tree = widget("tree", first["tree"])
                     with gr.Tab("Layers", id="layers", elem_id="tab-layers"):
                         layers = widget("layers")
+                    with gr.Tab("Cost", id="cost", elem_id="tab-cost"):
+                        spent = widget("cost", events=("measured",), server_functions=cost_functions())
                     with gr.Tab("Activations", id="activations", elem_id="tab-activations"):
                         seen = widget("activations", server_functions=activations_functions(services))
                     with gr.Tab("Compare", id="compare", elem_id="tab-compare"):
@@ -85,7 +89,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     controls = {**build.controls, **panel.controls}
     components = {
         **controls, "ribbon": ribbon, "ribbon_a": ribbon_a, "numbers": numbers, "tree": tree, "layers": layers,
-        "activations": seen, "compare": compared, "code": code,
+        "cost": spent, "activations": seen, "compare": compared, "code": code, "gallery": build.gallery,
         "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "view": view,
         "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt,
     }  # fmt: skip
@@ -143,6 +147,10 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     for chosen in (controls["data"].select, controls["path"].submit, controls["path"].blur):
         on(chosen, handlers.data_chosen, "path", "chips", "sheet")
     on(build.title.defaults, handlers.defaults, *components)
+    on(build.gallery.chosen, handlers.body_chosen, "arch", **AT_ONCE)
+    for costs in (numbers, spent):
+        on(costs.measured, handlers.measured, "view", **AT_ONCE)
+    on(notices.follow, handlers.followed, *build.controls, **AT_ONCE)
     on(ribbon.act, handlers.acted, "view", "weights", "file", **AT_ONCE)
     on(compared.act, handlers.pin, "view", **AT_ONCE)
     on(ribbon_a.act, handlers.compared, *components, **AT_ONCE)

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from explorer import link
 from explorer.models.build import build_model
+from explorer.models.groups import freeze
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec, check_choice, check_flag, check_whole
 from explorer.trace.kept import PRECISIONS
-from explorer.trace.memory import SIZES, STATES, growth, kept_per_layer, step_memory
+from explorer.trace.memory import SIZES, STATES, StepMemory, growth, kept_per_layer, step_memory
 from explorer.trace.records import Trace
 from explorer.trace.timing import time_layers
 from explorer.trace.tracer import trace
@@ -109,9 +110,8 @@ def read_wish(asked: Mapping) -> Wish:
     decoded = link.from_json(text)
     if decoded.problems:
         raise ValueError(decoded.problems[0])
-    body = replace(decoded.spec.body, weights="random")
-    spec = replace(decoded.spec, body=body)
-    batch = asked.get("batch", decoded.train.batch_size)
+    spec = replace(decoded.spec, body=replace(decoded.spec.body, weights="random"))
+    batch = asked.get("batch", TrainSpec.batch_size)
     precision, optimizer = asked.get("precision", "float32"), asked.get("optimizer", "adamw")
     check_whole("batch", "The batch size", batch, 1, MAX_BATCH)
     check_choice("precision", "The precision", precision, PRECISIONS)
@@ -139,21 +139,19 @@ def _memory(wish: Wish, _: Mapping) -> dict:
     step = _step(wish, wish.batch)
     kept = kept_per_layer(wish.spec, wish.batch, wish.precision, frozen, train_bn)
     largest = largest_batch(wish, there) if step.total > there else None
-    norms = ""
-    if frozen and train_bn:
-        norms = views.norms_keep(step.total, _step(wish, wish.batch, train_bn=False).total)
+    quiet = _step(wish, wish.batch, train_bn=False) if frozen and train_bn else step
     return {
         **asdict(step),
         "there": there,
         "where": where,
         "largest": largest,
         "too_large": views.too_large(step.total, there, where, wish.batch, largest),
-        "norms": norms,
+        "norms": views.norms_keep(step.total, quiet.total),
         "parts": views.by_part(views.parts(wish.trace), kept),
     }
 
 
-def _step(wish: Wish, batch: int, train_bn: bool | None = None):
+def _step(wish: Wish, batch: int, train_bn: bool | None = None) -> StepMemory:
     train_bn = wish.train.train_bn if train_bn is None else train_bn
     return step_memory(wish.spec, batch, wish.precision, wish.optimizer, wish.train.frozen, train_bn)
 
@@ -161,8 +159,8 @@ def _step(wish: Wish, batch: int, train_bn: bool | None = None):
 def largest_batch(wish: Wish, there: int, tries: int = 12) -> int | None:
     """The largest batch below the asked one whose step needs at most `there` bytes; None where one picture does not.
 
-    By bisection, first where a straight line through the last two would be right, since memory grows almost
-    linearly; after `tries` steps the best one found.
+    By bisection, mostly where a straight line between the ends would have it, since memory grows almost linearly;
+    after `tries` steps the best one found.
     """
     low, high = 1, wish.batch
     least, most = _step(wish, low).total, _step(wish, high).total
@@ -195,14 +193,13 @@ def _times(wish: Wish, asked: Mapping) -> dict:
     check_flag("backward", "The backward pass", backward)
     device, least = pick_device(), 2 if backward else 1  # batch norm learns from two values on
     check_can_be_timed(wish, backward, least, device.type)
-    model = random_model(wish.spec).to(device)
+    model = random_model(wish).to(device)
 
     def timed(batch: int, **how) -> dict[str, float]:
         return time_layers(model, (_pictures(wish.spec, batch, device),), backward=backward, seconds=SECONDS, **how)
 
-    tried = sum(timed(least, repeats=1).values()) / 1000
-    batch = min(wish.batch, int(least * SECONDS / tried), fitting_batch(wish))
-    batch = max(least, batch)
+    tried = max(1e-6, sum(timed(least, repeats=1).values()) / 1000)
+    batch = max(least, min(wish.batch, int(least * SECONDS / tried), fitting_batch(wish)))
     times = timed(batch)
     layers = views.slowest(wish.trace, times)
     return {
@@ -247,11 +244,13 @@ def batch_note(asked: int, timed: int) -> str:
     return "" if timed == asked else "Timed with a batch of 2: batch norm cannot learn from a single picture."
 
 
-def random_model(spec: ClassifierSpec) -> nn.Module:
-    """The spec's model with random weights."""
+def random_model(wish: Wish) -> nn.Module:
+    """The model with random weights; frozen groups do not learn."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return build_model(spec).model
+        built = build_model(wish.spec)
+    freeze(built.model, built.groups, wish.train.frozen, wish.train.train_bn)
+    return built.model
 
 
 def _pictures(spec: ClassifierSpec, batch: int, device: torch.device) -> Tensor:

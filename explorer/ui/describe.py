@@ -16,6 +16,9 @@ from explorer.models.bodies import legal_cuts
 from explorer.models.build import build_model
 from explorer.models.weights import WeightsReport, describe_imagenet
 from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec, count_frozen
+from explorer.trace.explain import batch_failure
+from explorer.trace.hints import hints
+from explorer.trace.memory import kept_per_layer
 from explorer.trace.records import Trace, freeze_rows, groups_of
 from explorer.trace.summary import torchinfo_text
 from explorer.trace.tracer import trace
@@ -24,7 +27,9 @@ from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsState
 from explorer.views.activations import activations
 from explorer.views.compare import Design, compare
+from explorer.views.cost import cost
 from explorer.views.groups import groups
+from explorer.views.measures import MEASURES, with_kept
 from explorer.views.numbers import numbers, short
 from explorer.views.ribbon import NO_RIBBON, marked, ribbon
 from explorer.views.source import fastai_call, script, why_no_fastai
@@ -43,11 +48,13 @@ GROUPS_HELP = {
 class View:
     """What of the model a page has on show.
 
-    tab     the inner tab
-    pinned  the design that the page's own is compared with
+    tab      the inner tab
+    measure  the cost laid over ribbon and tree, of `views.measures.MEASURES`; "" for none
+    pinned   the design that the page's own is compared with
     """
 
     tab: str = "tree"
+    measure: str = ""
     pinned: Reading | None = None
 
 
@@ -65,7 +72,7 @@ def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str
     rates = group_rates(shown, train)
     frozen = frozen_count(train, len(rates))
     payloads = {
-        "ribbon": marked(draw(reading, services), "B" if view.pinned else ""),
+        "ribbon": marked(draw(reading, services, view.measure), "B" if view.pinned else ""),
         "cut": cut_steps(spec),
         "groups": {**groups(shown, frozen, rates), "help": GROUPS_HELP[train.schedule]},
         "weightsline": weights_line(spec),
@@ -73,7 +80,7 @@ def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str
         "topbar": topbar(services, spec, train, view.pinned),
         **one_tab(view, reading, shown, services),
     }
-    payloads["numbers"] = numbers(shown, ms=1000 * (time.perf_counter() - start))
+    payloads["numbers"] = numbers(shown, 1000 * (time.perf_counter() - start), view.measure)
     return payloads, train_problems(shown, train)
 
 
@@ -109,9 +116,13 @@ def one_tab(view: View, reading: Reading, shown: Trace, services: Services) -> d
     if view.tab == "compare":
         return {"compare": compare(design(view.pinned), design(reading)) if view.pinned else {}}
     if view.tab == "tree":
-        return {"tree": tree(shown)}
+        laid = laid_over(reading, shown, view.measure)
+        return {"tree": tree(laid, MEASURES[view.measure]) if view.measure else tree(shown)}
     if view.tab == "layers":
         return {"layers": table(shown)}
+    if view.tab == "cost":
+        frozen = frozen_count(reading.train, len(groups_of(shown)))
+        return {"cost": cost(spec, shown, reading.train, frozen)}
     if view.tab == "activations":
         return {"activations": activations(spec, shown, **in_use(spec, services))}
     if view.tab == "code":
@@ -121,13 +132,38 @@ def one_tab(view: View, reading: Reading, shown: Trace, services: Services) -> d
     return {}
 
 
-def draw(reading: Reading, services: Services) -> dict[str, object]:
+def laid_over(reading: Reading, shown: Trace, measure: str) -> Trace:
+    """The trace whose bytes are the measure's: those kept for backward, for one picture, where they are asked for."""
+    if measure != "kept" or shown.failure:
+        return shown
+    train = reading.train
+    frozen = frozen_count(train, len(groups_of(shown)))
+    return with_kept(shown, kept_per_layer(reading.spec, frozen=frozen, train_bn=train.train_bn))
+
+
+def suggestions(spec: ClassifierSpec) -> dict[str, dict[str, str]]:
+    """What could be meant otherwise, by field: a sentence, and a button's words where something can be changed."""
+    return {
+        hint.field: {"text": hint.text, "label": hint.fix.label if hint.fix else ""}
+        for hint in hints(spec, trace(spec))
+    }
+
+
+def draw(reading: Reading, services: Services, measure: str = "") -> dict[str, object]:
     """The ribbon of a design. Raises SpecError where nothing can be built."""
     spec, train = reading.spec, reading.train
     shown = shown_trace(spec, train)
     rates = group_rates(shown, train)
     frozen = frozen_count(train, len(rates))
-    return ribbon(spec, shown, legal_cuts(spec.body.arch), frozen=frozen, lrs=rates, **in_use(spec, services))
+    return ribbon(
+        spec,
+        laid_over(reading, shown, measure),
+        legal_cuts(spec.body.arch),
+        frozen=frozen,
+        lrs=rates,
+        measure=MEASURES.get(measure),
+        **in_use(spec, services),
+    )
 
 
 def draw_pinned(pinned: Reading | None, services: Services) -> dict[str, object]:
@@ -254,9 +290,8 @@ def machine_memory() -> int:
 
 def train_problems(shown: Trace, train: TrainSpec) -> dict[str, str]:
     """What the model makes impossible in the training, by field."""
-    if train.batch_size == 1 and any(layer.cls.startswith("BatchNorm") for layer in shown.layers):
-        return {"batch_size": "Batch norm cannot learn from a batch of one: choose 2 or more."}
-    return {}
+    failure = batch_failure(shown, train.batch_size)
+    return {"batch_size": failure.reason} if failure else {}
 
 
 def topbar(

@@ -10,11 +10,15 @@ import gradio as gr
 from explorer.data.registry import list_data
 from explorer.jobs.record import spec_from_dict
 from explorer.jobs.store import RunRecord
+from explorer.spec import ClassifierSpec
+from explorer.trace.tracer import trace
+from explorer.train.events import Activations
 from explorer.ui.controls import count, dropdown, segments, slider, switch, text
 from explorer.ui.read import AUGMENTATIONS, SCHEDULES, SIZES, TRAIN_REACH
 from explorer.ui.services import PLOTLY_JS, Services
 from explorer.ui.widget import widget
 from explorer.views import curves
+from explorer.views.activations import layer_words
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,8 @@ def idle_run(services: Services) -> dict[str, object]:
 def poll_function(services: Services) -> Callable[[object], dict]:
     """The server function by which a page follows a run: [run, since] -> what is new (`jobs.queue.Queue.poll`).
 
-    The first answer also holds `title`, which model the run trains on what.
+    The first answer also holds `title`, which model the run trains on what. One with Activations of before the first
+    epoch holds `layers`, what their layers are called (`views.activations.layer_words`).
     """
 
     def poll(asked: object) -> dict:
@@ -99,6 +104,9 @@ def poll_function(services: Services) -> Callable[[object], dict]:
         answer = services.queue.poll(run, since)
         if answer["state"] != "gone" and answer["since"] == 0:
             answer["title"] = run_title(services.queue.store.run(run))
+        first = next((event for event in answer.get("events", ()) if _is_first_look(event)), None)
+        if first:
+            answer["layers"] = layer_words(first["quals"], trace(spec_of(services.queue.store.run(run))))
         return answer
 
     return poll
@@ -106,8 +114,17 @@ def poll_function(services: Services) -> Callable[[object], dict]:
 
 def run_title(record: RunRecord) -> str:
     """ "resnet34 to layer3 at 224 px, concat, 512 → 10" of a recorded run."""
-    spec = spec_from_dict(record.family, record.spec)
+    spec = spec_of(record)
     body, head = spec.body, spec.head
     place = "" if body.cut is None else f" to {body.cut}"
     widths = " → ".join(map(str, (*head.widths, spec.n_out)))
     return f"{body.arch}{place} at {body.size} px, {head.pool or 'no pooling'}, {widths}"
+
+
+def spec_of(record: RunRecord) -> ClassifierSpec:
+    """The spec that a run was recorded with."""
+    return spec_from_dict(record.family, record.spec)
+
+
+def _is_first_look(event: dict) -> bool:
+    return event["event"] == Activations.__name__ and event["epoch"] == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from io import BytesIO
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from explorer.spec import HEAD, ClassifierSpec
-from explorer.trace.activation_records import ChannelMaps, Histogram, LayerStats, Look, Snapshot
+from explorer.trace.activation_records import ChannelMaps, Histogram, LayerStats, Look
 from explorer.trace.records import Layer, Trace
 
 ACTIVATIONS = ("ReLU", "ReLU6", "LeakyReLU", "SiLU", "GELU", "Hardswish", "ELU", "Mish", "Sigmoid", "Tanh")
@@ -109,39 +109,14 @@ def sheet(pictures: np.ndarray, columns: int = COLUMNS, gutter: int = 1) -> dict
     return {"uri": _white(whole), "columns": columns, "rows": rows, "tile": (height, width), "gutter": gutter}
 
 
-def learning(snapshots: Sequence[Snapshot], trace: Trace) -> dict:
-    """Snapshots of one run side by side: {"epochs", "quals", "names", "groups", "means", "stds", "dead", "map"}.
-
-    means, stds and dead have a row for each layer and an entry for each epoch; "map" is {"qual", "name", "channels",
-    "sheets": a sheet an epoch}, or None where no layer has one.
-    """
-    if not snapshots:
-        return {"epochs": []}
+def layer_words(quals: Sequence[str], trace: Trace) -> dict[str, list[str]]:
+    """What is said of some layers, one entry each: {"names", "groups", "cls"}; one that the trace lacks is its qual."""
     names, rows = own_paths(trace.layers), {layer.qual: layer for layer in trace.layers}
-    first = snapshots[0]
     return {
-        "epochs": [kept.epoch for kept in snapshots],
-        "quals": list(first.quals),
-        "names": [names.get(qual, qual) for qual in first.quals],
-        "groups": [_group(rows, qual) for qual in first.quals],
-        "means": [list(line) for line in zip(*(kept.means for kept in snapshots), strict=True)],
-        "stds": [list(line) for line in zip(*(kept.stds for kept in snapshots), strict=True)],
-        "dead": [list(line) for line in zip(*(kept.dead for kept in snapshots), strict=True)],
-        "map": {
-            "qual": first.map_qual,
-            "name": names.get(first.map_qual, first.map_qual),
-            "group": _group(rows, first.map_qual),
-            "channels": list(first.map_channels),
-            "sheets": [sheet(snapshot_maps(kept), columns=len(kept.map_channels)) for kept in snapshots],
-        }
-        if first.map_qual
-        else None,
+        "names": [names.get(qual, qual) for qual in quals],
+        "groups": [_group(rows, qual) for qual in quals],
+        "cls": [rows[qual].cls if qual in rows else "" for qual in quals],
     }
-
-
-def snapshot_maps(kept: Snapshot) -> np.ndarray:
-    """The pictures that a snapshot keeps: uint8 (channels, height, width)."""
-    return np.frombuffer(b64decode(kept.map_pixels), np.uint8).reshape(kept.map_shape)
 
 
 def _layer(stats: LayerStats, rows: Mapping[str, Layer], names: Mapping[str, str]) -> dict:

@@ -73,8 +73,7 @@ def cost(spec: ClassifierSpec, trace: Trace, train: TrainSpec, frozen: int) -> d
 def asked_about(spec: ClassifierSpec, train: TrainSpec, frozen: int) -> str:
     """The model as JSON text, alike for all of the same cost: no weights, and of the training only what counts."""
     body = replace(spec.body, weights="random")
-    counts = TrainSpec(batch_size=train.batch_size, frozen=frozen, train_bn=train.train_bn)
-    return link.to_json(replace(spec, body=body), counts)
+    return link.to_json(replace(spec, body=body), TrainSpec(frozen=frozen, train_bn=train.train_bn))
 
 
 def parts(trace: Trace) -> tuple[Part, ...]:
@@ -156,7 +155,7 @@ def too_large(total: int, there: int, where: str, batch: int, largest: int | Non
     return f"{needs}: the largest batch that fits is {largest:,}."
 
 
-def norms_keep(with_norms: int, without: int, precision: str = "float32") -> str:
+def norms_keep(with_norms: int, without: int) -> str:
     """One sentence where norm layers that learn in frozen groups make the backward pass keep much more; else "".
 
     Both are the peak of a step, with train_bn on and off.

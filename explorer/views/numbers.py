@@ -32,10 +32,13 @@ def rate(lr: float) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
-def numbers(trace: Trace, ms: float | None = None) -> list[dict]:
+def numbers(trace: Trace, ms: float | None = None, measure: str = "") -> list[dict]:
     """The row of big numbers: a value with its unit, a caption, and the exact value for those who hover.
 
-    ms  milliseconds that the last update took, None before the first. A model that cannot run has parameters, but what
+    ms       milliseconds that the last update took, None before the first
+    measure  which of them is laid over the pictures; "" for none
+
+    Those that may be laid over them have `on`. A model that cannot run has parameters, but what
     it would compute and hold is not known: those values are None and shown as a dash.
     """
     totals, runs = trace.totals, trace.failure is None
@@ -45,18 +48,21 @@ def numbers(trace: Trace, ms: float | None = None) -> list[dict]:
         {
             "key": "params",
             "value": totals.params,
+            "on": measure == "params",
             "caption": f"parameters, {short(totals.trainable)} train",
             "exact": f"{totals.params:,} parameters, {totals.trainable:,} of them learn",
         },
         {
             "key": "macs",
             "value": totals.macs if runs else None,
+            "on": measure == "macs",
             "caption": "MACs per image",
             "exact": f"{totals.macs:,} multiply-accumulates for one image" if runs else unknown,
         },
         {
             "key": "memory",
             "value": totals.activation_bytes if runs else None,
+            "on": measure == "memory",
             "caption": "activations per image",
             "exact": f"{totals.activation_bytes:,} bytes, float32" if runs else unknown,
         },

@@ -12,6 +12,7 @@ from typing import Protocol
 from explorer.spec import ClassifierSpec
 from explorer.trace.records import EARLY, HEAD, LATE, Dropped, Failure, Shape, Trace, inside
 from explorer.views.groups import NAMES as GROUP_NAMES
+from explorer.views.measures import Measure, share
 from explorer.views.numbers import rate, shape, short
 from explorer.views.stages import Item, Stage, below, body_items, body_stages, channels_first
 
@@ -54,6 +55,7 @@ def ribbon(
     notice: dict | None = None,
     photo: str | None = None,
     loading: bool = False,
+    measure: Measure | None = None,
 ) -> dict:
     """What assets/ribbon.js draws, JSON of less than 8 kB.
 
@@ -62,6 +64,7 @@ def ribbon(
     notice       a banner: {"kind": "offline" | "info", "title", "text", "actions": [{"id", "label"}]}
     photo        address of the picture that goes in
     loading      weights are on their way: the slabs pulse in grey
+    measure      the cost of which each part tells its share
     """
     weights = weights or spec.body.weights or "random"
     stages = body_stages(trace)
@@ -69,6 +72,11 @@ def ribbon(
     groups = _groups(trace, frozen, lrs)
     frozen_groups = {group["group"] for group in groups if group["frozen"]}
     head = _head(spec, trace, cuts[place])
+    drawn = [_stage(stage, _drawn_at(trace, stages), frozen_groups) for stage in stages]
+    if measure:
+        parts = [stage.rows for stage in stages] + [inside(trace.layers, rod["qual"]) for rod in head]
+        for part, rows in zip([*drawn, *head], parts, strict=True):
+            part["share"] = round(share(measure, rows, trace), 4)
     behind = cut_name(cuts[place], stages, whole=place == len(cuts) - 1)
     return {
         "arch": spec.body.arch,
@@ -77,7 +85,7 @@ def ribbon(
         "headline": f"{spec.body.arch}, cut after {behind}, new head for {spec.n_out} {n_classes_word}",
         "subline": _subline(trace, weights),
         "input": {"shape": list(trace.in_shape), "say": f"photo, {shape(trace.in_shape)}"},
-        "stages": [_stage(stage, _drawn_at(trace, stages), frozen_groups) for stage in stages],
+        "stages": drawn,
         "cuts": _cuts(cuts, place, stages),
         "cut": place,
         "behind": behind,
@@ -89,6 +97,7 @@ def ribbon(
         "photo": photo,
         "faces_key": _faces_key(spec, weights, trace.failure),
         "loading": loading,
+        "measure": measure and measure.words,
     }
 
 

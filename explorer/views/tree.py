@@ -8,6 +8,7 @@ from itertools import groupby, takewhile
 from typing import NamedTuple
 
 from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Layer, Shape, Trace
+from explorer.views.measures import MEASURES, Measure
 from explorer.views.numbers import shape, short
 from explorer.views.stages import resolution
 
@@ -80,10 +81,10 @@ class Row(NamedTuple):
     again: bool = False
 
 
-def tree(trace: Trace) -> dict:
+def tree(trace: Trace, measure: Measure = MEASURES["params"]) -> dict:
     """The payload of `Explorer.tree`: short arrays under one header, class texts said once.
 
-    {"columns", "classes", "groups", "rows": [[depth, part, …, flags(, early)]], "total",
+    {"columns", "classes", "groups", "rows": [[depth, part, …, flags(, early)]], "measure": [column, title], "total",
     "failure": {"qual", "reason"} | None}. A row's qualified name is its parts joined from the root, folds left out.
     A row of [depth, part, index, name] alone is otherwise as the sibling before it, and so is all below it.
     """
@@ -104,7 +105,8 @@ def tree(trace: Trace) -> dict:
         "classes": list(classes),
         "groups": GROUPS,
         "rows": rows,
-        "total": trace.totals.params,
+        "measure": [measure.column, measure.title],
+        "total": getattr(trace.totals, measure.field),
         "failure": failure,
     }
 

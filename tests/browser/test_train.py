@@ -54,6 +54,19 @@ def test_a_run_is_trained_and_watched_to_its_end(open_page):
     assert drawn_steps(page, 2) == list(range(1, 2 * STEPS_PER_EPOCH + 1))
     page.wait_for_function("document.querySelectorAll('#run .guesses .im img').length === 24")
     page.wait_for_selector("#run .confusion :is(table, [role=table])")
+    page.click("#inner button[role=tab]:has-text('Activations')")
+    assert looked_at(page) == ("after epoch 2 of 2", "2")
+    page.reload()
+    page.wait_for_selector("html[data-opened] #tree tbody tr", state="attached")
+    page.click("#inner button[role=tab]:has-text('Activations')")
+    assert looked_at(page) == ("after epoch 2 of 2", "2")
+
+
+def looked_at(page) -> tuple[str, str]:
+    """What the epochs of the run's activations say, and the slider's end, once the run's last is there."""
+    page.wait_for_function("document.querySelector('.during output')?.innerText.includes('of 2')")
+    page.wait_for_function("document.querySelectorAll('.during .network svg').length === 1")
+    return page.inner_text(".during output"), page.get_attribute(".during input", "max")
 
 
 def test_a_reload_finds_the_run_again_and_loses_no_point(open_page):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from explorer.train.events import (
+    Activations,
     EpochDone,
     Failed,
     Finished,
@@ -55,6 +56,7 @@ def story(ending, steps_per_epoch=40, epochs=60, done=None) -> list[tuple]:
             epoch = step // steps_per_epoch
             events.append(EpochDone(epoch, 1 / epoch, 1.2 / epoch, (("accuracy", 1 - 1 / (epoch + 1)),), 2.0))
             events.append(Predictions(epoch, (), (), CONFUSION))
+            events.append(Activations(epoch, ("0.2",), (1 / epoch,), (None,), (0.5,)))
     repeated = events[:200] + [event for event in events[150:200] if isinstance(event, Step)] + events[200:]
     return [(event, 100 + 0.25 * i) for i, event in enumerate([*repeated, *ending])]
 
@@ -80,6 +82,9 @@ def test_the_page_folds_events_as_python_does(page, ending):
     assert run["steps"] == list(history.steps)
     assert (run["losses"], run["smooth"], run["lrs"]) == tuple(map(list, (history.losses, history.smooth, history.lrs)))
     assert [epoch["epoch"] for epoch in run["epochs"]] == [epoch.epoch for epoch in history.epochs]
+    assert [(seen["epoch"], seen["means"]) for seen in run["activations"]] == [
+        (seen.epoch, list(seen.means)) for seen in history.activations
+    ]
     assert [note["text"] for note in run["notes"]] == [note.text for note in history.notes]
     assert (run["reason"], run["keptEpochs"]) == (history.reason, history.kept_epochs)
     assert (run["progress"], run["at"], run["startedAt"]) == (None, history.at, history.started_at)

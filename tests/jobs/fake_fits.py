@@ -19,7 +19,7 @@ def epoch_done(epoch: int) -> EpochDone:
     return EpochDone(epoch, 1.0 / epoch, 1.1 / epoch, (("accuracy", 0.5),), 0.01)
 
 
-def short(spec, train, *, stop, weights_out):
+def short(spec, train, *, stop, weights_out, look):
     yield Note("Random weights.", "warning")
     yield started(train.epochs, 3)
     for epoch in range(1, train.epochs + 1):
@@ -31,7 +31,7 @@ def short(spec, train, *, stop, weights_out):
     yield Finished(0.1)
 
 
-def polite(spec, train, *, stop, weights_out):
+def polite(spec, train, *, stop, weights_out, look):
     yield started()
     yield epoch_done(1)
     while not stop():
@@ -39,7 +39,7 @@ def polite(spec, train, *, stop, weights_out):
     yield Stopped(1)
 
 
-def long_batch(spec, train, *, stop, weights_out):
+def long_batch(spec, train, *, stop, weights_out, look):
     yield started()
     yield epoch_done(1)
     yield Step(4, 0.5, 1e-3, 0.5)
@@ -47,14 +47,14 @@ def long_batch(spec, train, *, stop, weights_out):
     yield Finished()
 
 
-def gated(spec, train, *, stop, weights_out):
+def gated(spec, train, *, stop, weights_out, look):
     yield started()
     while not (weights_out.parent / "go").exists():
         time.sleep(0.01)
     yield Finished()
 
 
-def thousand_steps(spec, train, *, stop, weights_out):
+def thousand_steps(spec, train, *, stop, weights_out, look):
     yield started(1, 1000)
     for step in range(1, 1001):
         yield Step(step, 1.0, 1e-3, 1.0)
@@ -62,27 +62,27 @@ def thousand_steps(spec, train, *, stop, weights_out):
     yield Finished()
 
 
-def not_finite(spec, train, *, stop, weights_out):
+def not_finite(spec, train, *, stop, weights_out, look):
     yield Step(1, float("nan"), float("inf"), 1.0)
     yield Failed("The loss is not finite in epoch 1, batch 1.")
 
 
-def teaches(spec, train, *, stop, weights_out):
+def teaches(spec, train, *, stop, weights_out, look):
     yield epoch_done(1)
     raise ValueError("The image size 16 is too small for layer4: 64 would do.")
 
 
-def breaks(spec, train, *, stop, weights_out):
+def breaks(spec, train, *, stop, weights_out, look):
     yield started()
     raise RuntimeError("mat1 and mat2 shapes\ncannot be multiplied")
 
 
-def out_of_memory(spec, train, *, stop, weights_out):
+def out_of_memory(spec, train, *, stop, weights_out, look):
     raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
     yield
 
 
-def speaks_garbage(spec, train, *, stop, weights_out):
+def speaks_garbage(spec, train, *, stop, weights_out, look):
     yield started()
     sys.stdout.buffer.write(b"\x00\xff\xfe{]\n" * 5000)
     sys.stdout.flush()
@@ -90,25 +90,34 @@ def speaks_garbage(spec, train, *, stop, weights_out):
     os._exit(3)
 
 
-def exits_quietly(spec, train, *, stop, weights_out):
+def exits_quietly(spec, train, *, stop, weights_out, look):
     yield started()
     os._exit(0)
 
 
-def forgets_its_end(spec, train, *, stop, weights_out):
+def forgets_its_end(spec, train, *, stop, weights_out, look):
     yield started()
 
 
-def goes_on_after_its_end(spec, train, *, stop, weights_out):
+def goes_on_after_its_end(spec, train, *, stop, weights_out, look):
     yield Finished()
     yield Step(1, 1.0, 1e-3)
 
 
-def tells_threads(spec, train, *, stop, weights_out):
+def tells_threads(spec, train, *, stop, weights_out, look):
     yield Note(os.environ["OMP_NUM_THREADS"])
     yield Finished()
 
 
-def tells_its_orders(spec, train, *, stop, weights_out):
+def looks_inside(spec, train, *, stop, weights_out, look):
+    import torch
+
+    body = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 6, 3), torch.nn.ReLU())
+    head = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(6 * 16, 5), torch.nn.ReLU())
+    yield look(torch.nn.Sequential(body, head), torch.rand(2, 3, 8, 8), 4)
+    yield Finished()
+
+
+def tells_its_orders(spec, train, *, stop, weights_out, look):
     yield Note(repr((spec, train)))
     yield Finished()

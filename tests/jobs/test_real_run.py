@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from explorer.jobs.queue import Queue
@@ -25,6 +27,8 @@ def test_a_small_network_trains_in_a_worker_and_leaves_curves_and_weights(queue,
     started = events[kinds.index("Started")]
     assert kinds.count("Step") == started["steps"] == started["steps_per_epoch"] > 1
     assert kinds.count("EpochDone") == 1
+    assert [event["epoch"] for event in events if event["event"] == "Activations"] == [0, 1]
+    assert all(len(json.dumps(event)) < 20_000 for event in events if event["event"] == "Activations")
     assert kinds[-1] == "Finished"
     assert last["device"] == started["device"] != ""
     assert (store.folder(run.id) / "last.safetensors").stat().st_size > 1_000_000

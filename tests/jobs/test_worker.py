@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from base64 import b64decode
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ from explorer.jobs.record import spec_to_dict
 from explorer.jobs.store import App
 from explorer.jobs.worker import ROOT, StopFlag, app_version, main, versions, work
 from explorer.spec import ClassifierSpec, TrainSpec
-from explorer.train.events import EpochDone, Failed, Finished, Step, from_dict
+from explorer.train.events import Activations, EpochDone, Failed, Finished, Step, from_dict
 
 APP = App("q", 1, "mark")
 
@@ -45,6 +46,17 @@ def test_a_worker_writes_all_that_fit_tells(store, record):
 def test_fit_gets_the_very_specs_that_were_recorded(store, record):
     work(store, record, "fake_fits:tells_its_orders")
     assert events_of(store)[0].text == repr((ClassifierSpec(), TrainSpec(epochs=2)))
+
+
+def test_a_look_inside_is_written_as_an_event_with_maps_of_the_first_and_the_last_layer(store, record):
+    work(store, record, "fake_fits:looks_inside")
+    seen, _ = events_of(store)
+    assert isinstance(seen, Activations) and seen.epoch == 4
+    assert seen.quals == ("0.1", "0.3", "1.2") and len(seen.means) == len(seen.dead) == len(seen.histograms) == 3
+    assert seen.map_quals == ("0.1", "0.3")
+    assert seen.map_channels == ((0, 1, 2, 3), (0, 1, 2, 3, 4, 5))
+    assert seen.map_shapes == ((4, 6, 6), (6, 4, 4))
+    assert [len(b64decode(pixels)) for pixels in seen.map_pixels] == [4 * 6 * 6, 6 * 4 * 4]
 
 
 @pytest.mark.parametrize(

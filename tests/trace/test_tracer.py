@@ -243,7 +243,7 @@ def test_a_picture_too_small_names_the_layer_and_the_size_that_would_do(arch: st
 @pytest.mark.parametrize(("arch", "size"), [("vit_b_16", 192), ("vit_b_32", 256), ("maxvit_t", 225), ("maxvit_t", 64)])
 def test_a_network_made_for_one_size_says_so_and_offers_it(arch: str, size: int):
     failure = trace(spec_of(arch, size)).failure
-    assert "a picture of 224×224 px" in failure.reason and f"picture of {size}×{size} px" in failure.reason
+    assert "to 224 px, which it was made for" in failure.reason and f"picture of {size}×{size} px" in failure.reason
     assert "Proxy" not in failure.reason and "or more" not in failure.reason
     assert (failure.fix.field, failure.fix.value) == ("body.size", 224)
     assert trace(spec_of(arch, 224)).failure is None

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.train.events import (
+    Activations,
     EpochDone,
     Failed,
     Finished,
@@ -23,13 +24,14 @@ from explorer.train.history import History, fold, fold_all
 STARTED = Started(2, 5, 10, 50, 10, ("a", "b"), "CPU · 2 cores", 100, 10, "random")
 SAMPLE = ValidSample(("data:,",), (1,))
 GUESSES = Predictions(1, (1,), (0.9,), ((5, 0), (1, 4)))
+SEEN = Activations(1, ("0.2",), (0.5,), (1.0,), (0.0,))
 DONE = EpochDone(1, 0.5, 0.6, (("accuracy", 0.9),), 2.0)
 
 number = st.floats(0, 10, allow_nan=False)
 event = st.one_of(
     st.builds(Step, st.integers(1, 12), number, number, number),
     st.sampled_from(
-        [STARTED, SAMPLE, GUESSES, DONE, Note("n"), Progress("p", 1, 2), Finished(), Stopped(1), Failed("r", 1)]
+        [STARTED, SAMPLE, GUESSES, SEEN, DONE, Note("n"), Progress("p", 1, 2), Finished(), Stopped(1), Failed("r", 1)]
     ),
 )
 stamped = st.tuples(event, st.one_of(st.none(), number))
@@ -64,8 +66,9 @@ def test_a_whole_run_becomes_curves():
     late = fold_all(history, [(DONE, 6.0), (GUESSES, 6.0), (Note("grown", "warn"), 6.5)])
     assert (late.state, late.notes) == ("running", (Note("hello"), Note("grown", "warn")))
     assert fold(late, Finished(4.0), 7.0).notes == late.notes
-    history = fold_all(history, [(DONE, 6.0), (GUESSES, 6.0), (Finished(4.0), 7.0)])
+    history = fold_all(history, [(DONE, 6.0), (GUESSES, 6.0), (SEEN, 6.0), (Finished(4.0), 7.0)])
     assert (history.epochs, history.predictions, history.state) == ((DONE,), GUESSES, "finished")
+    assert history.activations == (SEEN,)
     assert history.seconds_left is None and history.kept_epochs == 1
 
 

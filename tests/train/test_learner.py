@@ -15,11 +15,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from explorer.data.dataset import DataError, DataSet, Split
+from explorer.jobs.worker import look_inside
 from explorer.models.build import build_model
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, TrainSpec
 from explorer.train import learner
 from explorer.train.events import (
     ENDINGS,
+    Activations,
     EpochDone,
     Failed,
     Finished,
@@ -74,6 +76,57 @@ def of(kind, events) -> list:
 def test_events_come_in_the_order_their_module_writes(data):
     kinds = [type(event) for event in run() if not isinstance(event, (Note, Progress))]
     assert kinds == [Started, ValidSample] + ([Step] * 5 + [EpochDone, Predictions]) * 2 + [Finished]
+
+
+def restless(model, pictures, epoch) -> Activations:
+    """A look that does all that it should not: it trains, draws numbers and moves statistics."""
+    model.train()
+    model(torch.rand_like(pictures))
+    return Activations(epoch, ("0",), (float(pictures.mean()),), (0.0,), (0.0,))
+
+
+def broken(model, pictures, epoch) -> Activations:
+    if epoch:
+        raise RuntimeError("no room\nat all")
+    return restless(model, pictures, epoch)
+
+
+def told_by(events) -> list:
+    """What a run told, without clock times and looks."""
+    shown = [event for event in events if not isinstance(event, (Activations, Note, Finished))]
+    return [replace(event, seconds=0.0) if isinstance(event, EpochDone) else event for event in shown]
+
+
+def test_looks_come_before_the_first_and_after_each_epoch(data):
+    events = run(look=restless)
+    kinds = [type(event) for event in events if not isinstance(event, (Note, Progress, Step))]
+    assert kinds == [Started, ValidSample, Activations] + [EpochDone, Predictions, Activations] * 2 + [Finished]
+    assert [seen.epoch for seen in of(Activations, events)] == [0, 1, 2]
+
+
+def test_a_look_is_given_the_first_pictures_of_the_sample(data):
+    given = []
+    run(look=lambda model, pictures, epoch: given.append(pictures))
+    assert all(torch.equal(pictures, given[0]) for pictures in given)
+    assert torch.equal(given[0], colours().valid.images([0, 1]).float() / 255)
+
+
+@pytest.mark.parametrize("look", [restless, broken, look_inside])
+def test_looks_leave_the_run_as_it_is_to_the_last_bit(data, look, tmp_path):
+    train_spec = replace(TRAIN, augment="basic")
+    plain = run(train_spec=train_spec, weights_out=tmp_path / "plain")
+    looked = run(train_spec=train_spec, weights_out=tmp_path / "looked", look=look)
+    assert of(Activations, looked) and told_by(looked) == told_by(plain)
+    first, second = (load_file(tmp_path / name / "last.safetensors") for name in ("plain", "looked"))
+    assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_a_look_that_fails_ends_the_looks_and_not_the_run(data):
+    events = run(look=broken)
+    assert [seen.epoch for seen in of(Activations, events)] == [0]
+    said = [note.text for note in of(Note, events) if "looking" in note.text]
+    assert said == ["The run goes on without looking at its activations: RuntimeError, no room."]
+    assert isinstance(events[-1], Finished)
 
 
 def test_a_run_says_what_it_is(data):

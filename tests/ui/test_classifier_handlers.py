@@ -14,6 +14,7 @@ from explorer import link
 from explorer.models.bodies import list_archs
 from explorer.spec import ClassifierSpec, TrainSpec
 from explorer.train.schedule import phases
+from explorer.ui.classifier_handlers import Held
 from explorer.views.numbers import rate as words
 
 
@@ -226,7 +227,7 @@ def test_a_model_larger_than_the_machine_is_refused_with_the_reason(handlers, he
 
 
 def test_a_batch_of_one_with_batch_norm_is_told_at_its_control(handlers, held):
-    assert "batch norm" in handlers.refresh(held(batch_size=1))["notices"]["problems"]["batch_size"].lower()
+    assert "batchnorm" in handlers.refresh(held(batch_size=1))["notices"]["problems"]["batch_size"].lower()
     plain = {"arch": "alexnet", "first_bn": False, "chips": {"widths": [], "outputs": 10}}
     assert handlers.refresh(held(batch_size=1, **plain))["notices"]["problems"] == {}
 
@@ -369,3 +370,40 @@ def test_a_link_opens_both_designs(handlers):
     assert page["view"].pinned.train.epochs == 7
     assert "nonsense" in page["notices"]["problems"]["link"]
     assert handlers.opened({})["ribbon_a"] == {"hidden": True}
+
+
+def test_a_cost_is_laid_over_ribbon_and_tree_and_taken_off_again(handlers, held):
+    page = held(size=64, event={"key": "macs"})
+    answer = handlers.measured(page)
+    assert answer["view"].measure == "macs"
+    assert answer["ribbon"]["measure"] == "MACs" and answer["tree"]["measure"] == ["macs", "MACs"]
+    parts = [part["share"] for part in (*answer["ribbon"]["stages"], *answer["ribbon"]["head"])]
+    assert sum(parts) == pytest.approx(1, abs=0.002)
+    again = handlers.measured(Held(page.values, answer["view"], event={"key": "macs"}))
+    assert again["view"].measure == "" and "share" not in again["ribbon"]["stages"][0]
+
+
+def test_the_bytes_that_autograd_keeps_are_a_cost_too(handlers, held):
+    plain = handlers.measured(held(size=64, event={"key": "memory"}))
+    kept = handlers.measured(held(size=64, event={"key": "kept"}))
+    assert kept["tree"]["measure"] == ["bytes", "kept"]
+    assert 0 < kept["tree"]["total"] != plain["tree"]["total"]
+
+
+@pytest.mark.parametrize("event", [None, {}, {"key": "weight"}, {"key": ["macs"]}])
+def test_an_unknown_cost_lays_nothing_over(handlers, held, event):
+    assert handlers.measured(held(size=64, event=event))["view"].measure == ""
+
+
+def test_a_body_is_chosen_from_the_gallery(handlers, held):
+    answer = handlers.body_chosen(held(event={"arch": "mobilenet_v2"}))
+    assert answer["arch"] == "mobilenet_v2" and answer["gallery"] == {"chosen": "mobilenet_v2"}
+    assert "arch" not in handlers.body_chosen(held(event={"arch": "nothing"}))
+
+
+def test_a_suggestion_is_told_and_followed(handlers, held):
+    hint = handlers.refresh(held(cut={"value": "conv1"}))["notices"]["hints"]["body.cut"]
+    assert "0.0" in hint["text"] and hint["label"].startswith("Cut after")
+    answer = handlers.followed(held(cut={"value": "conv1"}, event={"field": "body.cut"}))
+    assert answer["cut"]["value"] == hint["label"].removeprefix("Cut after ")
+    assert "body.cut" not in answer["notices"].get("hints", {})

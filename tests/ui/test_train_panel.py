@@ -21,7 +21,8 @@ def test_a_run_is_called_by_its_model():
 @pytest.fixture
 def poll():
     def answer(run, since=0, limit=500):
-        return {"state": "running", "since": since} if run == "r" else {"state": "gone"}
+        events = [{"event": "Step", "step": 1}, {"event": "Activations", "epoch": since, "quals": ["0.2", "1.8"]}]
+        return {"state": "running", "since": since, "events": events} if run == "r" else {"state": "gone"}
 
     return poll_function(
         SimpleNamespace(queue=SimpleNamespace(poll=answer, store=SimpleNamespace(run=lambda run: RECORD)))
@@ -31,6 +32,11 @@ def poll():
 def test_only_the_first_answer_holds_the_title(poll):
     assert "resnet18" in poll(["r", 0])["title"]
     assert "title" not in poll(["r", 7])
+
+
+def test_layers_are_named_with_the_look_before_the_first_epoch_and_not_again(poll):
+    assert poll(["r", 0])["layers"]["names"] == ["relu", "head.8"]
+    assert "layers" not in poll(["r", 7])
 
 
 @pytest.mark.parametrize("asked", [None, [], ["x"], [1, 2, 3], "r", {"r": 0}, [None, 0]])

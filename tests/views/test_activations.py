@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from dataclasses import replace
 
 import numpy as np
@@ -12,18 +12,17 @@ import pytest
 from PIL import Image
 
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec
-from explorer.trace.activation_records import ChannelMaps, Histogram, LayerStats, Look, Snapshot
-from explorer.trace.records import Layer, Trace, add_up
+from explorer.trace.activation_records import ChannelMaps, Histogram, LayerStats, Look
+from explorer.trace.records import Trace
 from explorer.trace.tracer import trace
 from explorer.views.activations import (
     activations,
     answer,
     default_layer,
-    learning,
+    layer_words,
     one_map,
     own_paths,
     sheet,
-    snapshot_maps,
 )
 
 
@@ -133,16 +132,9 @@ def test_paths_are_the_architectures_own(resnet: Trace):
     )  # fmt: skip
 
 
-def test_snapshots_stand_side_by_side():
-    row = Layer("0.0", "conv1", "Conv2d", 1, None, None, 0, 0, 0, 0, "body-early")
-    one = Snapshot(
-        epoch=0, quals=("0.0", "1.8"), means=(1.0, 2.0), stds=(1.0, 2.0), dead=(0.5, 0.0), lows=(0.0, 0.0),
-        highs=(1.0, 1.0), histograms=((500, 500), (1000, 0)), map_qual="0.0", map_channels=(0, 9),
-        map_shape=(2, 3, 4), map_pixels=b64encode(bytes(range(24))).decode(),
-    )  # fmt: skip
-    shown = learning([one, replace(one, epoch=1, dead=(0.25, 0.0))], Trace((row,), (), add_up((row,)), None))
-    assert shown["epochs"] == [0, 1] and shown["dead"] == [[0.5, 0.25], [0.0, 0.0]]
-    assert shown["map"]["name"] == "conv1"
-    assert len(shown["map"]["sheets"]) == 2 and shown["map"]["group"] == "body-early"
-    assert snapshot_maps(one).tolist() == np.arange(24).reshape(2, 3, 4).tolist()
-    assert learning([], Trace((), (), add_up(()), None)) == {"epochs": []}
+def test_layers_of_a_run_are_called_as_people_do(resnet: Trace):
+    assert layer_words(["0.2", "0.4.0.relu", "1.8", "9.9"], resnet) == {
+        "names": ["relu", "layer1.0.relu", "head.8", "9.9"],
+        "groups": ["body-early", "body-early", "head", ""],
+        "cls": ["ReLU", "ReLU", "Linear", ""],
+    }
