@@ -406,6 +406,12 @@ Explorer.cost = (element, props, trigger, watch, server) => {
     }
     const label = el('th', 'name', 'total', foot), sums = MEASURES.map(([id]) => el('td', id, null, foot));
     label.scope = 'row';
+    const over = el('p', 'over', 'Show on ribbon and tree: ', box);
+    for (const [id, title] of MEASURES) {
+      const b = el('button', 'link', id === 'params' ? 'parameters' : title, over);
+      b.type = 'button';
+      b.addEventListener('click', () => trigger('measured', { key: id === 'bytes' ? 'memory' : id }));
+    }
 
     // Largest first, then the other way, then in the order of the run.
     function sortBy(id) {

@@ -149,7 +149,7 @@ def record(module: nn.Module, *, opened: bool = False) -> tuple[fx.Graph, dict[f
     Raises ValueError for a module that torch.fx cannot trace: its `forward` depends on the numbers it is given.
     """
     try:
-        with TRACING, _resting(module, whole=not opened):
+        with TRACING, resting(module, whole=not opened):
             tracer = Recorder(opened)
             graph = tracer.trace(module)
     except Exception as error:  # a foreign forward may do anything to the stand-in that it gets
@@ -273,9 +273,9 @@ def read_chain(network: nn.Module) -> Graph:
         places.append(Place(name, name, tuple(x.shape[1:]), layout, grid, _kind(network, name), seen))
         return x
 
-    x = _blank_picture(network)
+    x = blank_picture(network)
     try:
-        with torch.no_grad(), _resting(network):
+        with torch.no_grad(), resting(network):
             for name in list(children)[: chain_features(network)]:
                 x = run(name, children[name], x)
     except Exception as error:  # as in `record`
@@ -362,15 +362,15 @@ class _Shapes(fx.Interpreter):
 def _shapes(network: nn.Module, graph: fx.Graph) -> dict[fx.Node, Shape]:
     run = _Shapes(network, graph)
     try:
-        with torch.no_grad(), ShapesOnly(), _resting(network):
-            run.run(_blank_picture(network))
+        with torch.no_grad(), ShapesOnly(), resting(network):
+            run.run(blank_picture(network))
     except Exception as error:  # as in `record`
         title = type(network).__name__
         raise ValueError(f"{title} does not run on a picture of {SIZE}×{SIZE} px: {_first_line(error)}.") from error
     return run.found
 
 
-def _blank_picture(network: nn.Module) -> Tensor:
+def blank_picture(network: nn.Module) -> Tensor:
     channels, side = _picture(network)
     return torch.empty(1, channels, side, side, device="meta")
 
@@ -383,7 +383,7 @@ def _picture(network: nn.Module) -> tuple[int, int]:
 
 
 @contextmanager
-def _resting(module: nn.Module, whole: bool = True) -> Iterator[None]:
+def resting(module: nn.Module, whole: bool = True) -> Iterator[None]:
     """Eval mode for a module, and for the whole of it if not for itself alone; afterwards each is as it was."""
     learning = [inner for inner in (module.modules() if whole else (module,)) if inner.training]
     for inner in learning:

@@ -121,6 +121,8 @@ def _arguments(module: nn.Module) -> tuple[str, ...]:
         return (f"{_plain(module.kernel_size)}", *_unless(module, **defaults))
     if isinstance(module, SigmoidRange):
         return (f"{module.low!r}, {module.high!r}",)
+    if isinstance(module, TokensToMap):
+        return _unless(module, extra=1, last=False)
     return ()
 
 

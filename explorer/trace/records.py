@@ -105,8 +105,10 @@ class Trace:
     """A described model: a row a module, its skips, sums, and where it failed (None when it runs).
 
     in_shape and out_shape are the model's own; `dropped` is what the cut threw away of the original network;
-    `weights_enum` is torchvision's name of the architecture's weights ("ResNet34_Weights"). `body_code` is the Python
-    expression that takes the body out of `network`, "" where only the graph of its `forward` tells how.
+    `weights_enum` and `weights_entry` are torchvision's names of the architecture's weights ("ResNet34_Weights",
+    "IMAGENET1K_V1"). `body_code` is the Python expression that takes the body out of `network`, "" where only the graph
+    of its `forward` tells how: the body then ends with the node `body_node` ("layer1.0.add"), which is found once the
+    layer `body_opened`, if any, is looked into.
     """
 
     layers: tuple[Layer, ...]
@@ -118,6 +120,9 @@ class Trace:
     dropped: tuple[Dropped, ...] = ()
     weights_enum: str = ""
     body_code: str = ""
+    weights_entry: str = ""
+    body_node: str = ""
+    body_opened: str = ""
 
 
 def add_up(layers: tuple[Layer, ...]) -> Totals:

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from torch import nn
 
+from explorer.models.archs import weights_entry
 from explorer.models.bodies import Parts
 from explorer.models.build import build_body, build_head, build_model, features_of
 from explorer.models.cutting import Opened
@@ -20,6 +21,7 @@ from explorer.models.weights import enum_name
 from explorer.spec import HEAD, ClassifierSpec, HeadSpec
 from explorer.trace import cost
 from explorer.trace.explain import body_failure, error_of, find_break, head_failure
+from explorer.trace.node import last_node, whole_layer
 from explorer.trace.records import (
     MIXED,
     Dropped,
@@ -44,6 +46,9 @@ class Part:
     dropped: tuple[Dropped, ...] = ()
     weights_enum: str = ""
     code: str = ""
+    weights_entry: str = ""
+    node: str = ""
+    opened: str = ""
 
 
 def trace(spec: ClassifierSpec) -> Trace:
@@ -74,6 +79,9 @@ def _trace(arch: str, cut: int | str | None, size: int, n_in: int, head: HeadSpe
         dropped=body.dropped,
         weights_enum=body.weights_enum,
         body_code=body.code,
+        weights_entry=body.weights_entry,
+        body_node=body.node,
+        body_opened=body.opened,
     )
 
 
@@ -87,7 +95,9 @@ def trace_body(arch: str, cut: int | str | None, size: int, n_in: int) -> Part:
     layers = rows("0", "body", parts.body, run, names, groups)
     failure = None if run.broke is None else _body_failure(arch, cut, parts.body, run, names, (n_in, size, size))
     dropped = tuple(Dropped(*part) for part in parts.dropped)
-    return Part(layers, run.out_shape, failure, dropped, enum_name(arch), body_code(parts))
+    code = body_code(parts)
+    ends = ("", "") if code else (last_node(parts), whole_layer(parts))
+    return Part(layers, run.out_shape, failure, dropped, enum_name(arch), code, weights_entry(arch).name, *ends)
 
 
 @lru_cache(maxsize=512)
