@@ -9,8 +9,9 @@ Explorer.activations = (element, props, trigger, watch, server) => {
   const top = el('div', 'top', null, root), chooser = picker(el('div', 'photos', null, top)), said = el('div', 'said', null, top);
   const state = el('div', 'state', null, root), main = el('div', 'main', null, root);
   state.setAttribute('aria-live', 'polite');
-  const head = el('div', 'head', null, main), title = el('h2', '', null, head), oneScale = switchOf('one scale', head);
-  const figures = el('dl', 'figures', null, main);
+  const lead = el('div', 'lead', null, main), sight = el('div', 'sight', null, lead), beside = el('div', 'beside', null, lead);
+  const head = el('div', 'head', null, beside), title = el('h2', '', null, head), oneScale = switchOf('one scale', head);
+  const figures = el('dl', 'figures', null, beside), source = Explorer.fieldSource(call), seen = Explorer.fieldView(sight, el('div', 'field', null, beside), source);
   const strip = el('div', 'strip', null, main), hint = el('p', 'help hint', null, main);
   const charts = el('div', 'charts', null, main), values = el('figure', 'values', null, charts), network = el('figure', 'network', null, charts);
   const notes = el('ul', 'notes', null, main), dialog = enlarged();
@@ -110,6 +111,7 @@ Explorer.activations = (element, props, trigger, watch, server) => {
     main.className = `main ${groupClass(layer?.group)}`;
     title.replaceChildren(layer ? layer.name : 'No layer', el('span', '', layer ? `${layer.cls} ${layer.detail}`.trim() : ''));
     drawFigures();
+    seen.show(shownLayer());
     drawStrip();
     drawCharts();
     notes.replaceChildren(...[value.note, ...shown.notes].filter(Boolean).map(text => {
@@ -117,6 +119,12 @@ Explorer.activations = (element, props, trigger, watch, server) => {
       item.append(icon('info'), el('span', '', text));
       return item;
     }));
+  }
+
+  // What is on show, as Explorer.fieldView takes it.
+  function shownLayer() {
+    const { spec, photo: of } = JSON.parse(shownKey);
+    return { spec, photo: of, qual: shown.layer?.qual, grid: shown.kind === 'maps' ? shown.grid : null, left_out: shown.left_out ?? 0 };
   }
 
   function drawFigures() {
@@ -226,7 +234,9 @@ Explorer.activations = (element, props, trigger, watch, server) => {
 
   // ---- one map, large ----
   function enlarged() {
-    const box = el('dialog', 'large', null, root), picture = el('div', 'map', null, box), text = el('div', 'words', null, box);
+    const box = el('dialog', 'large', null, root), both = el('div', 'both', null, box), picture = el('div', 'map', null, both), side = el('div', 'side', null, both);
+    const text = el('div', 'words', null, box), mark = el('i', 'cell', null, picture);
+    const view = Explorer.fieldView(el('div', 'sight', null, side), el('div', 'field', null, side), source, () => point(null));
     const [back, next, close] = [['‹', 'The one before'], ['›', 'The next one'], [null, 'Close']].map(([sign, name]) => {
       const b = el('button', 'btn icon', sign, box);
       b.type = 'button';
@@ -234,7 +244,7 @@ Explorer.activations = (element, props, trigger, watch, server) => {
       return b;
     });
     close.append(icon('cross'));
-    let at = 0;
+    let at = 0, kept = null;                                   // the cell that was clicked
     close.onclick = () => box.close();
     back.onclick = () => show(at - 1);
     next.onclick = () => show(at + 1);
@@ -245,17 +255,50 @@ Explorer.activations = (element, props, trigger, watch, server) => {
       if (to !== undefined && tiles[to]) show(to);
     };
 
+    // ---- its cells ----
+    function point(cell) {
+      const on = view.follows(), [h, w] = shown.grid;
+      view.point(cell ?? kept);
+      const [row, column] = view.cell() ?? [0, 0];
+      mark.hidden = !on;
+      picture.tabIndex = on ? 0 : -1;
+      Object.assign(mark.style, { left: `${100 * column / w}%`, top: `${100 * row / h}%`, width: `${100 / w}%`, height: `${100 / h}%` });
+    }
+
+    function under(event) {
+      const { left, top, width, height } = picture.getBoundingClientRect(), [h, w] = shown.grid;
+      const along = (p, n) => Math.max(0, Math.min(n - 1, Math.floor(p * n)));
+      return [along((event.clientY - top) / height, h), along((event.clientX - left) / width, w)];
+    }
+
+    picture.onpointermove = event => point(under(event));
+    picture.onpointerleave = () => point(null);
+    picture.onclick = event => point(kept = under(event));
+    picture.onkeydown = event => {
+      const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key], from = view.cell();
+      if (!by || !from) return;
+      event.preventDefault();
+      event.stopPropagation();
+      point(kept = from.map((i, d) => Math.max(0, Math.min(shown.grid[d] - 1, i + by[d]))));
+    };
+
     async function show(k) {
       at = k;
       const channel = shown.channels[k], of = { ...JSON.parse(shownKey), qual: shown.layer.qual, channel };
       back.disabled = !tiles[k - 1];
       next.disabled = !tiles[k + 1];
       box.className = `large ${groupClass(shown.layer.group)}`;
-      picture.setAttribute('role', 'img');
-      picture.setAttribute('aria-label', `Channel ${channel} of ${shown.layer.name}`);
+      picture.setAttribute('role', 'application');
+      picture.setAttribute('aria-label', `Channel ${channel} of ${shown.layer.name}. Arrow keys move from cell to cell.`);
       paint(picture, k);
       caption(channel, shown.energies[k], shown.lows[k], shown.highs[k], shown.grid);
-      if (!box.open) box.showModal();
+      if (!box.open) {
+        kept = null;
+        box.showModal();
+        close.focus();
+      }
+      await view.show(shownLayer());
+      point(null);
       if (Math.max(...shown.grid) <= Math.max(...shown.sheet.tile)) return;
       const answer = await call('activations', of);
       if (at !== k || !answer.uri) return;

@@ -1,6 +1,6 @@
 // The table of layers: a row a module, sorted, filtered, copied. Payload: explorer/views/table.py.
 Explorer.layers = (element, props, trigger, watch) => {
-  const { el, short, exact, shape, button, placeRows, painter, groupClass } = Explorer;
+  const { el, short, exact, shape, button, placeRows, painter, groupClass, fields } = Explorer;
   const ROW = 26, MANY = 400, SPARE = 12;      // row height; above so many only what can be seen is made, and some spare
   const box = element.querySelector('.layers'), scroll = box.querySelector('.scroll'), table = box.querySelector('table');
   const [head, body, foot] = [table.tHead, table.tBodies[0], table.tFoot];
@@ -15,6 +15,8 @@ Explorer.layers = (element, props, trigger, watch) => {
     { id: 'detail', title: 'detail', text: row => row.detail, by: row => row.detail },
     { id: 'in_shape', title: 'in shape', text: row => shape(row.in_shape), by: row => size(row.in_shape) },
     { id: 'out_shape', title: 'out shape', text: row => shape(row.out_shape), by: row => size(row.out_shape) },
+    { id: 'sees', title: 'sees', text: row => (known ? fields.sees(row.field) : ''), by: row => fields.order(row.field), hint: row => fields.exact(row.field), right: true },
+    { id: 'jump', title: 'jump', text: row => fields.step(row.field), by: row => row.field?.jump_y ?? -1, hint: row => (row.field ? 'pixels from one cell to the next' : ''), right: true },
     { id: 'params', title: 'params', text: row => count(row.params), by: row => row.params, sum: exact, right: true },
     { id: 'trainable', title: 'trainable', text: row => count(row.trainable), by: row => row.trainable, sum: exact, right: true },
     { id: 'macs', title: 'MACs', text: row => (row.macs ? short(row.macs) : ''), by: row => row.macs, sum: short, hint: row => exact(row.macs), right: true },
@@ -28,7 +30,7 @@ Explorer.layers = (element, props, trigger, watch) => {
     return share < .05 ? '< 0.1 %' : `${share.toFixed(1)} %`;
   };
 
-  let rows = [], totals = {}, failed = null, shown = [], sort = null, query = '', frames = false;
+  let rows = [], known = false, totals = {}, failed = null, shown = [], sort = null, query = '', frames = false;
   let selected = Explorer.picked, current = null;
   let tall = 600, top = 0;                     // of the scrolled box, remembered: asking for them costs a layout
   const lines = new Map();
@@ -37,8 +39,8 @@ Explorer.layers = (element, props, trigger, watch) => {
   const buttons = heading();
   const sums = footer();
 
-  function unpack({ columns, words, groups, rows: arrays }) {
-    const labels = new Map();
+  function unpack({ columns, words, groups, rows: arrays, fields: seen }) {
+    const labels = new Map(), list = seen?.list.map(numbers => fields.named(seen.columns, numbers));
     return arrays.map((values, k) => {
       const row = Object.fromEntries(columns.map((column, i) => [column, values[i]]));
       const parts = row.qual.split('.'), outer = parts.slice(0, -1).join('.');
@@ -48,6 +50,7 @@ Explorer.layers = (element, props, trigger, watch) => {
       row.cls = words[row.cls];
       row.detail = words[row.detail];
       row.group = groups[row.group];
+      row.field = list?.[seen.at[k]] ?? null;
       row.number = k + 1;
       return row;
     });
@@ -183,8 +186,8 @@ Explorer.layers = (element, props, trigger, watch) => {
   // The rows as they stand, exact numbers, with a line of names.
   function written(comma) {
     const quote = value => (/[",\t\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-    const names = ['number', 'qual', 'name', 'class', 'detail', 'in_shape', 'out_shape', 'params', 'trainable', 'macs', 'activation_bytes', 'share', 'group'];
-    const values = row => [row.number, row.qual, row.label, row.cls, row.detail, shape(row.in_shape), shape(row.out_shape), row.params, row.trainable, row.macs, row.bytes, totals.params ? (row.params / totals.params).toFixed(6) : '', row.group];
+    const names = ['number', 'qual', 'name', 'class', 'detail', 'in_shape', 'out_shape', 'sees', 'jump', 'params', 'trainable', 'macs', 'activation_bytes', 'share', 'group'];
+    const values = row => [row.number, row.qual, row.label, row.cls, row.detail, shape(row.in_shape), shape(row.out_shape), known ? fields.sees(row.field) : '', fields.step(row.field), row.params, row.trainable, row.macs, row.bytes, totals.params ? (row.params / totals.params).toFixed(6) : '', row.group];
     return [names, ...shown.map(values)].map(cells => cells.map(quote).join(comma)).join('\n') + '\n';
   }
 
@@ -249,6 +252,9 @@ Explorer.layers = (element, props, trigger, watch) => {
   });
   Explorer.live(element, props, watch, payload => {
     rows = unpack(payload);
+    known = Boolean(payload.fields);
+    table.classList.toggle('blind', !known);
+    if (!known && ['sees', 'jump'].includes(sort?.id)) sort = null;
     failed = payload.failed;
     totals = Object.fromEntries(SUMS.map((id, k) => [id, payload.totals[k]]));
     const here = new Set(rows.map(row => row.qual));

@@ -365,7 +365,7 @@
     start.onclick = () => trigger('act', { id: 'start' });
 
     const me = { data: OUTLINE, room: 0, scale: '', redraw: () => paint() };
-    let v = OUTLINE, L = null, picture = null, places = [], seen = '', asked = null, drag = null, column = null, current = 0, told = '';
+    let v = OUTLINE, L = null, picture = null, places = [], seen = '', asked = null, drag = null, column = null, sight = null, current = 0, told = '';
 
     // -- faces: what the stages see, asked for when the picture stands --
     const cache = new Map();
@@ -376,12 +376,29 @@
       const same = key && shown && shown.of[0] === key[0] && shown.of[1] === key[1];      // an older size will do meanwhile
       return { faces: same && !v.loading ? shown.faces : {}, guesses: v.guesses ?? (same ? shown.guesses : null), notice: same ? shown.notice : null };
     }
+    // What one cell in the middle of a layer sees of the photo, as views/fields.py tells it.
+    const fieldOf = qual => (v.faces_key && cache.get(JSON.stringify(v.faces_key))?.fields?.get(qual)) || null;
+    function see(qual) {
+      const field = fieldOf(qual);
+      sight?.setAttribute('visibility', field ? 'visible' : 'hidden');
+      if (!field) return;
+      const [top, left, bottom, right] = field.slice(8, 12).map(n => n / v.size);
+      for (const [name, value] of Object.entries({ x: left, y: top, width: right - left, height: bottom - top })) sight.setAttribute(name, value);
+    }
+    const sees = qual => {
+      const field = fieldOf(qual);
+      return field ? [['sees', field[12] ? 'all' : `${field[0]}×${field[1]} px`]] : [];
+    };
     function ask() {
       clearTimeout(waiting);
       const key = v.faces_key && JSON.stringify(v.faces_key);
       if (!key || (cache.has(key) && !v.loading) || !server?.faces) return;
       const opened = () => 'opened' in document.documentElement.dataset;      // before that, v is not what this visit's link says
       waiting = setTimeout(() => (opened() ? look(v.faces_key, key) : ask()), v.loading ? 1000 : 250);
+    }
+    async function learn(of, answer) {
+      answer.fields = Explorer.fields.unpack(await Promise.resolve(server.sights(of)).catch(() => null));
+      if (picture?.spots) select();
     }
     async function look(of, key) {
       if (!v.loading) cache.set(key, null);
@@ -395,6 +412,7 @@
       } else if (v.loading) trigger('act', { id: 'loaded' });
       if (answer?.faces) {
         cache.set(key, answer);
+        learn(of, answer);
         if (cache.size > 24) cache.delete(cache.keys().next().value);
       }
       if (answer && !answer.pending) pending = null;
@@ -421,6 +439,8 @@
       column = svg('rect', { class: 'column', rx: 8 }, back);
 
       slab(front, { x: 0, h: L.photo.h, t: 3, cls: 'c-photo', picture: v.photo || photo, soft: true });
+      const depth = DEPTH_X * L.photo.h, rise = DEPTH_Y * L.photo.h;
+      sight = svg('rect', { class: 'sight', visibility: 'hidden', transform: `matrix(${depth} ${-rise} 0 ${L.photo.h} 3 ${AXIS - L.photo.h / 2 + rise / 2})` }, front);
       label(front, L.photo.mid, 'photo', '', empty ? '' : L.photo.below);
       for (const st of L.stages) drawStage(front, st, v, extra.faces, hatch);
       const broken = [...L.stages.filter(st => st.s.state === 'failed').map(st => st.x0), ...(L.pool?.state === 'failed' ? [L.cut + 34] : []),
@@ -508,7 +528,7 @@
     // -- the list over the picture: a button for each stage and each layer of the head --
     function spots() {
       const all = v === OUTLINE ? [] : [
-        ...L.stages.map(st => ({ qual: st.s.quals[0], quals: st.s.quals, say: st.s.say, x0: st.x0 - 8, x1: st.x1 + 8, top: st.top - 8, head: st.s.name, what: st.s.what,
+        ...L.stages.map(st => ({ qual: st.s.quals[0], quals: st.s.quals, say: st.s.say, x0: st.x0 - 8, x1: st.x1 + 8, top: st.top - 8, head: st.s.name, what: st.s.what, face: st.s.face,
           facts: [['out', shape(st.s.shape)], ['params', short(st.s.params)], ['MACs', st.s.shape ? short(st.s.macs) : '?']] })),
         ...(L.pool ? [rodSpot(L.pool, L.cut + 22, L.cut + 62, L.poolHeight * 2 + 40)] : []),
         ...L.head.map(({ rod, x, h }) => rodSpot(rod, x + 8 - L.step / 2, x + 8 + L.step / 2, h)),
@@ -530,6 +550,8 @@
     const rodSpot = (rod, x0, x1, h) => ({ qual: rod.qual, quals: [rod.qual], say: rod.say, x0, x1, top: Math.max(24, AXIS - h / 2 - 12), head: rod.name, what: rod.detail,
       facts: [['out', rod.state === 'ok' ? String(rod.width) : '?'], ['params', short(rod.params)], ['MACs', short(rod.macs)]] });
 
+    // The layer whose sight stands on the photo while nothing is pointed at: the picked one, or its stage.
+    const viewer = () => (shares() && fieldOf(Explorer.picked) ? Explorer.picked : null);
     // Names of layers mean the other ribbon's design: a pinned one takes part where it has the same body.
     const shares = () => !v.pinned || [...beside].some(one => one !== me && one.data.arch === v.arch);
     // The column behind what is picked: the stage that holds the layer, or all that lies in a picked container.
@@ -537,6 +559,7 @@
       const q = shares() && Explorer.picked, mine = q ? picture.spots.filter(s => s.quals.some(own => isIn(q, own) || isIn(own, q))) : [];
       picture.spots.forEach((s, k) => list.children[k + 1].firstChild.setAttribute('aria-current', String(mine.includes(s))));
       column.setAttribute('visibility', mine.length ? 'visible' : 'hidden');
+      see(viewer());
       if (!mine.length) return;
       const x = Math.min(...mine.map(s => s.x0)), top = Math.min(...mine.map(s => s.top));
       for (const [name, value] of Object.entries({ x, y: top, width: Math.max(...mine.map(s => s.x1)) - x, height: LABEL + 24 - top })) column.setAttribute(name, value);
@@ -552,11 +575,12 @@
       el('b', '', spot.head, tip);
       if (spot.what) tip.append(', ' + spot.what);
       const dl = el('dl', '', null, tip);
-      for (const [name, value] of spot.facts) {
+      for (const [name, value] of [...spot.facts, ...sees(spot.face)]) {
         const d = el('div', '', null, dl);
         el('dt', '', name, d);
         el('dd', '', value, d);
       }
+      see(spot.face);
       tip.hidden = false;
       const home = root.getBoundingClientRect(), box = track.getBoundingClientRect(), mid = box.left - home.left + (spot.x0 + spot.x1) / 2;
       const left = Math.max(0, Math.min(home.width - tip.offsetWidth, mid - tip.offsetWidth / 2));
@@ -564,7 +588,7 @@
       tip.style.top = box.top - home.top + spot.top - tip.offsetHeight - 4 + 'px';
       tip.style.setProperty('--at', mid - left + 'px');
     }
-    const hide = () => { tip.hidden = true; };
+    const hide = () => { tip.hidden = true; see(viewer()); };
     const spotOf = e => e.target.closest?.('.spot');
     list.addEventListener('pointerover', e => { const b = spotOf(e); if (b && !drag) show(b.spot); });
     list.addEventListener('pointerout', hide);

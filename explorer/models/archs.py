@@ -13,6 +13,8 @@ from functools import lru_cache
 
 import torchvision
 
+from explorer.models import timm_archs
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)
@@ -60,7 +62,7 @@ OPTIONS = {"googlenet": {"init_weights": True}, "inception_v3": {"init_weights":
 class Arch:
     """What transfer learning must know of an architecture besides its graph.
 
-    name    torchvision's name of it
+    name    torchvision's name of it, or "timm:" and timm's
     family  the name its pictures and rules share with its relatives
     split   names of the modules that begin a new parameter group, as fastai decided; () where the graph decides
     mean, std  of the pictures it was trained on, one value a channel
@@ -74,18 +76,41 @@ class Arch:
 
 
 def list_archs() -> tuple[str, ...]:
-    """Names of all architectures, families together, small to large."""
+    """Names of all of torchvision's architectures, families together, small to large."""
     return _names()
 
 
+def list_choices() -> tuple[str, ...]:
+    """What people are offered: the same, and behind it timm's names where EXPLORER_TIMM switches them on."""
+    return _names() + timm_archs.offered()
+
+
+def is_arch(name: object) -> bool:
+    """Whether `get_arch` knows it."""
+    if timm_archs.is_timm(name):
+        return timm_archs.knows(name)
+    return isinstance(name, str) and name in _names()
+
+
+class Nameable(tuple):
+    """Names that a link may hold: those listed here, and any of timm's, which is looked at when it is built."""
+
+    def __contains__(self, name: object) -> bool:
+        return timm_archs.is_timm(name) or super().__contains__(name)
+
+
 def get_arch(name: str) -> Arch:
-    """The registry's entry; ValueError with the nearest names for one that is not there."""
+    """The registry's entry; ValueError with the nearest names for one that is not there, or that needs timm."""
+    if timm_archs.is_timm(name):
+        timm_archs.check(name)
+        return _arch(name)
     if isinstance(name, str) and name in _names():
         return _arch(name)
     near = difflib.get_close_matches(str(name), list_archs(), n=3, cutoff=0.4) or list_archs()[:3]
     raise ValueError(f"There is no architecture {name!r}: choose {' or '.join(near)}.")
 
 
+@lru_cache(maxsize=256)
 def weights_entry(name: str):
     """torchvision's description of an architecture's best ImageNet weights: an entry of its weights enum.
 
@@ -131,6 +156,8 @@ def _size(name: str) -> int:
 
 @lru_cache(maxsize=256)
 def _arch(name: str) -> Arch:
+    if timm_archs.is_timm(name):
+        return Arch(name, timm_archs.family(name), (), *timm_archs.statistics(name))
     family = _family(name)
     known = name.endswith("_bn") if family == "vgg" else family in SPLITS
     mean, std = (HALF, HALF) if name in TRAINED_ON_HALVES else _statistics(name)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import copy
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,8 +22,8 @@ import torch
 import torchvision
 from torch import nn
 
-from explorer.models import graphs
-from explorer.models.archs import OPTIONS, get_arch, list_archs
+from explorer.models import graphs, timm_archs
+from explorer.models.archs import OPTIONS, get_arch, is_arch, list_archs
 from explorer.models.cutting import ChannelsFirst, Entry, TokensToMap, open_children, open_features, open_network
 from explorer.models.graphs import Graph, Place
 from explorer.models.meta import Blank, to_blank
@@ -32,6 +32,7 @@ from explorer.models.weights import adapt_kernel, first_kernel, load_weights, ow
 Architecture = str | Callable[..., nn.Module] | nn.Module
 
 LEAST_SHARE = 0.01  # of a network's parameters that a cut nobody chose must leave
+SIZES = (32, 64, 128, 224, 256, 512, 1024, 2048)  # of pictures that a body is tried on
 TO_MAP = "to_map"  # name of the module that folds tokens or turns a map round
 
 
@@ -102,6 +103,8 @@ def resolve_cut(arch: Architecture, cut: int | str | None = None) -> Cut:
 @lru_cache(maxsize=128)
 def read_graph(name: str) -> Graph:
     """Legal cuts and layouts of a registered architecture, without its modules."""
+    if timm_archs.is_timm(name):
+        return timm_archs.read_graph(_original_on_meta(name))
     return graphs.read_network(_original_on_meta(name))
 
 
@@ -122,8 +125,9 @@ def create_body(
     Raises ValueError for what cannot be built or a file that does not fit, and `weights.WeightsUnavailable` where
     ImageNet weights cannot be had.
     """
-    parts = take_apart(build_original(arch), cut, _title(arch))
-    adapt_input(parts.body, n_in, pretrained=isinstance(arch, nn.Module))
+    parts = take_apart(build_original(arch, n_in), cut, _title(arch))
+    if not timm_archs.is_timm(arch):
+        adapt_input(parts.body, n_in, pretrained=isinstance(arch, nn.Module))
     if isinstance(arch, nn.Module) and weights == "imagenet":
         raise ValueError("An instance keeps the weights it came with: give a name to get ImageNet's.")
     if weights not in (None, "random"):
@@ -131,11 +135,16 @@ def create_body(
     return parts.body
 
 
-def build_original(arch: Architecture) -> nn.Module:
-    """The whole network with random weights; an instance is handed back as it is."""
+def build_original(arch: Architecture, n_in: int = 3) -> nn.Module:
+    """The whole network with random weights; an instance is handed back as it is.
+
+    timm builds for `n_in` channels itself; any other network takes 3 until `adapt_input`.
+    """
     if isinstance(arch, nn.Module):
         return arch
     name = _registered_name(arch)
+    if timm_archs.is_timm(name):
+        return timm_archs.build(name, n_in)
     if name is not None:
         return to_blank(torchvision.models.get_model(name, weights=None, **OPTIONS.get(name, {})))
     model = arch()
@@ -151,7 +160,10 @@ def take_apart(original: nn.Module, cut: int | str | None = None, title: str = "
     architecture says that the network is one: its graph is then remembered.
     """
     title = title or type(original).__name__
-    if title in list_archs():
+    if timm_archs.is_timm(title):
+        graph = read_graph(title)
+        entries, dropped = _open_at(original, _place(graph, cut, title), graph.traced)
+    elif title in list_archs():
         if cut is None:
             entries, dropped = _open_at_own_cut(original, title)
         else:
@@ -167,6 +179,33 @@ def take_apart(original: nn.Module, cut: int | str | None = None, title: str = "
     return Parts(body, names, tuple(dropped), _dropped_tensors(original, names, body), children)
 
 
+@lru_cache(maxsize=16, typed=True)
+def blank_parts(name: str, cut: int | str | None, n_in: int) -> Parts:
+    """A registered architecture taken apart on the meta device, in eval mode.
+
+    Handed to all who ask, in any thread, with modules that bodies of other cuts have, too: it may be run, not changed,
+    and a hook on it must look which thread calls it. Raises ValueError as `resolve_cut` and `adapt_input`.
+    """
+    if n_in == 3:
+        return take_apart(_original_on_meta(name), cut, name)
+    if timm_archs.is_timm(name):
+        with Blank():
+            return take_apart(build_original(name, n_in).eval(), cut, name)
+    parts = blank_parts(name, cut, 3)
+    body = _copy_to_first_layer(parts.body)
+    with Blank():
+        adapt_input(body, n_in, pretrained=False)
+    return replace(parts, body=body)
+
+
+def _copy_to_first_layer(body: nn.Sequential) -> nn.Sequential:
+    """The body with the modules around its first layer copied, so that this can be exchanged; the others are shared."""
+    around = first_kernel(body).split(".")[:-2]
+    copied = {".".join(around[:i]) for i in range(len(around) + 1)}
+    shared = {id(module): module for name, module in body.named_modules() if name not in copied}
+    return copy.deepcopy(body, shared)
+
+
 def child_names(arch: Architecture, cut: int | str | None = None) -> tuple[str, ...]:
     """The architecture's own names of the body's children: body child "4" of a resnet is "layer1"."""
     return _outline(arch, cut)[0]
@@ -177,7 +216,7 @@ def dropped_parts(arch: Architecture, cut: int | str | None = None) -> tuple[tup
     return _outline(arch, cut)[1]
 
 
-def count_features(body: nn.Module, n_in: int = 3) -> int:
+def count_features(body: nn.Module, n_in: int = 3, sizes: tuple[int, ...] = SIZES) -> int:
     """Channels that come out of a body, found with a blank picture: 32 px, and larger while that does not do.
 
     Raises ValueError for a body that runs at no size up to 2048 px.
@@ -186,7 +225,7 @@ def count_features(body: nn.Module, n_in: int = 3) -> int:
     learning = [module for module in body.modules() if module.training]
     body.eval()
     try:
-        for size in (32, 64, 128, 224, 256, 512, 1024, 2048):
+        for size in sizes:
             try:
                 with torch.no_grad():
                     return body(torch.zeros(1, n_in, size, size, device=device)).shape[1]
@@ -195,7 +234,8 @@ def count_features(body: nn.Module, n_in: int = 3) -> int:
     finally:
         for module in learning:
             module.training = True
-    raise ValueError(f"The body does not run on {n_in} channels at any size from 32 to 2048 pixels: {reason}.")
+    span = f"at any size from {sizes[0]} to {sizes[-1]} pixels" if len(sizes) > 1 else f"at {sizes[0]} pixels"
+    raise ValueError(f"The body does not run on {n_in} channels {span}: {reason}.")
 
 
 def adapt_input(body: nn.Module, n_in: int, *, pretrained: bool) -> None:
@@ -233,7 +273,7 @@ def _registered_name(arch: Architecture) -> str | None:
     if not callable(arch):
         raise ValueError(f"An architecture is a name, a function that builds a module, or a module, not {arch!r}.")
     name = getattr(arch, "__name__", "")
-    return name if name in list_archs() else None
+    return name if is_arch(name) else None
 
 
 def _title(arch: Architecture) -> str:
@@ -264,10 +304,10 @@ def _meta_copy(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module, blank)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _original_on_meta(name: str) -> nn.Module:
     with Blank():
-        return build_original(name)
+        return build_original(name).eval()
 
 
 @lru_cache(maxsize=128)
@@ -322,12 +362,16 @@ def _outline(arch: Architecture, cut: int | str | None) -> tuple[tuple[str, ...]
 
 @lru_cache(maxsize=256, typed=True)
 def _registered_outline(name: str, cut: int | str | None) -> tuple[tuple[str, ...], tuple[tuple[str, str, int], ...]]:
-    parts = take_apart(_original_on_meta(name), cut, name)
+    parts = blank_parts(name, cut, 3)
     return parts.names, parts.dropped
 
 
 def _open_at(original: nn.Module, place: Place, traced: bool) -> tuple[list[Entry], list[tuple[str, str, int]]]:
-    entries, dropped = (open_network if traced else open_children)(original, place.name)
+    if not traced and getattr(original, "ends_with_features", False):
+        opened, dropped = timm_archs.open_stage(original, place.name)
+        entries = [("", opened)]
+    else:
+        entries, dropped = (open_network if traced else open_children)(original, place.name)
     if place.layout == graphs.MAP_LAST:
         entries = [*entries, (TO_MAP, ChannelsFirst())]
     elif place.layout in (graphs.TOKENS, graphs.TOKENS_LAST):

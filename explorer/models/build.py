@@ -10,10 +10,20 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from explorer.models.bodies import Parts, adapt_input, build_original, count_features, take_apart
+from explorer.models.archs import get_arch
+from explorer.models.bodies import (
+    SIZES,
+    Parts,
+    adapt_input,
+    blank_parts,
+    build_original,
+    count_features,
+    take_apart,
+)
 from explorer.models.groups import Group, classifier_groups
 from explorer.models.heads import create_head, init_head
-from explorer.models.meta import Blank, ShapesOnly
+from explorer.models.meta import ShapesOnly
+from explorer.models.timm_archs import is_timm, picture_side
 from explorer.models.weights import FOLDER, Progress, WeightsReport, WeightsUnavailable, load_weights
 from explorer.spec import ClassifierSpec, HeadSpec, SpecError
 
@@ -55,22 +65,32 @@ def build_model(spec: ClassifierSpec, *, progress: Progress | None = None, stric
 def build_body(arch: str, cut: int | str | None, n_in: int) -> Parts:
     """The body with random weights, its children's own names and what the cut drops; SpecError as `build_model`."""
     with blamed("body.arch"):
-        original = build_original(arch)
+        original = build_original(arch, n_in)
     with blamed("body.cut"):
         parts = take_apart(original, cut, title=arch)
     with blamed("body.n_in"):
-        adapt_input(parts.body, n_in, pretrained=False)
+        if not is_timm(arch):
+            adapt_input(parts.body, n_in, pretrained=False)
     return parts
+
+
+def blank_body(arch: str, cut: int | str | None, n_in: int) -> Parts:
+    """The same on the meta device, shared as `bodies.blank_parts` says; SpecError as `build_model`."""
+    with blamed("body.arch"):
+        get_arch(arch)
+    with blamed("body.cut"):
+        blank_parts(arch, cut, 3)
+    with blamed("body.n_in"):
+        return blank_parts(arch, cut, n_in)
 
 
 @lru_cache(maxsize=256, typed=True)
 def features_of(arch: str, cut: int | str | None) -> int:
     """Channels that come out of a registered architecture's body, found on the meta device; SpecError as
     `build_model`."""
-    with Blank():
-        body = build_body(arch, cut, n_in=3).body
+    body = blank_body(arch, cut, n_in=3).body
     with ShapesOnly():
-        return count_features(body)
+        return count_features(body, sizes=(picture_side(arch),) if is_timm(arch) else SIZES)
 
 
 def build_head(head: HeadSpec, features: int, n_out: int) -> nn.Sequential:

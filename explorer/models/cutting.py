@@ -78,7 +78,7 @@ def open_network(network: nn.Module, place: str) -> tuple[list[Entry], list[Drop
     if is_chain(network):
         return _cut_chain(network, place, "")
     graph, names = record(network, opened=True)
-    return _as_entries(*_cut_graph(network, graph, names, _find(names, place), place, ""))
+    return _as_entries(network, graph, *_cut_graph(network, graph, names, _find(names, place), place, ""))
 
 
 def open_features(network: nn.Module) -> tuple[list[Entry], list[Dropped], bool] | None:
@@ -88,7 +88,7 @@ def open_features(network: nn.Module) -> tuple[list[Entry], list[Dropped], bool]
     end, picks_token = features_end(network, graph)
     if end is None:
         return None
-    return *_as_entries(*_cut_graph(network, graph, names, end, names[end], "")), picks_token
+    return *_as_entries(network, graph, *_cut_graph(network, graph, names, end, names[end], "")), picks_token
 
 
 def open_children(network: nn.Module, place: str) -> tuple[list[Entry], list[Dropped]]:
@@ -111,7 +111,8 @@ def _shorten(module: nn.Module, place: str, name: str) -> tuple[nn.Module, list[
         kept._modules = dict(entries)
         return kept, dropped
     graph, names = record(module, opened=True)
-    return _cut_graph(module, graph, names, _find(names, place), place, name)
+    shell, dropped = _cut_graph(module, graph, names, _find(names, place), place, name)
+    return _opened(shell, graph, type(module).__name__), dropped
 
 
 def _cut_chain(chain: nn.Sequential, place: str, name: str) -> tuple[list[Entry], list[Dropped]]:
@@ -126,13 +127,16 @@ def _cut_chain(chain: nn.Sequential, place: str, name: str) -> tuple[list[Entry]
     return [*children[:end], (key, last)], dropped
 
 
-def _as_entries(opened: Opened, dropped: list[Dropped]) -> tuple[list[Entry], list[Dropped]]:
-    return _as_chain(opened) or [("", opened)], dropped
+def _as_entries(
+    network: nn.Module, graph: fx.Graph, shell: nn.Module, dropped: list[Dropped]
+) -> tuple[list[Entry], list[Dropped]]:
+    return _as_chain(shell, graph) or [("", _opened(shell, graph, type(network).__name__))], dropped
 
 
 def _cut_graph(
     module: nn.Module, graph: fx.Graph, names: dict[fx.Node, str], end: fx.Node | None, place: str, name: str
-) -> tuple[Opened, list[Dropped]]:
+) -> tuple[nn.Module, list[Dropped]]:
+    """The module with what stays of a child that the cut lies in, and what falls away; the graph is cut in place."""
     if end is None:
         raise ValueError(f"There is no place {_join(name, place)!r} to cut at.")
     dropped: list[Dropped] = []
@@ -147,7 +151,7 @@ def _cut_graph(
     dropped += [describe(_join(name, k), child) for k, child in _unused(module, used)]
     for node in graph.nodes:
         node.meta["name"] = names.get(node, "")
-    return _opened(shell, graph, type(module).__name__), dropped
+    return shell, dropped
 
 
 def _find(names: dict[fx.Node, str], place: str) -> fx.Node | None:
@@ -179,26 +183,31 @@ def _end_at(graph: fx.Graph, end: fx.Node) -> None:
 
 
 def _unused(module: nn.Module, used: set[str]) -> list[Entry]:
-    """Children, or elements of lists of modules, that the graph does not call."""
+    """Children, or elements of those whose elements are called one by one, that the graph does not call."""
     found = []
     for key, child in module.named_children():
-        if isinstance(child, (nn.ModuleList, nn.ModuleDict)):
-            inside = [(f"{key}.{k}", element) for k, element in child.named_children() if f"{key}.{k}" not in used]
-            found += [(key, child)] if len(inside) == len(child) else inside
+        if isinstance(child, (nn.ModuleList, nn.ModuleDict)) or (key not in used and _in_use(key, used)):
+            elements = [(f"{key}.{k}", element) for k, element in child.named_children()]
+            inside = [(path, element) for path, element in elements if not _in_use(path, used)]
+            found += [(key, child)] if len(inside) == len(elements) else inside
         elif key not in used:
             found.append((key, child))
     return found
 
 
-def _as_chain(opened: Opened) -> list[Entry]:
+def _in_use(path: str, used: set[str]) -> bool:
+    return path in used or any(other.startswith(f"{path}.") for other in used)
+
+
+def _as_chain(module: nn.Module, graph: fx.Graph) -> list[Entry]:
     """The graph's nodes as modules that follow one another; none where a node takes more than the one before."""
     entries: list[Entry] = []
     before = None
-    for node in opened.graph.nodes:
+    for node in graph.nodes:
         if node.op == "output":
             break
         if node.op != "placeholder":
-            step = _step(opened, node) if node.all_input_nodes == [before] and node.args[:1] == (before,) else None
+            step = _step(module, node) if node.all_input_nodes == [before] and node.args[:1] == (before,) else None
             if step is None:
                 return []
             entries.append((node.meta["name"], step))
@@ -256,7 +265,8 @@ def _opened(module: nn.Module, graph: fx.Graph, title: str) -> Opened:
                 node.kwargs = {**node.kwargs, "training": graph.get_attr("training")}
     opened = Opened(module, graph, class_name=title)
     for name, child in list(opened.named_children()):
-        if type(child) is nn.Module:  # what torch.fx puts in the place of a list of modules
+        bare = type(child) is nn.Module and not (child._parameters or child._buffers)
+        if bare:  # what torch.fx puts in the place of a list of modules
             opened._modules[name] = nn.ModuleList()
             opened._modules[name]._modules = child._modules
     return opened

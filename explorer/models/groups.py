@@ -8,16 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import get_ident
 
 import torch
 from torch import Tensor, nn
 
+from explorer.models import timm_archs
 from explorer.models.archs import get_arch
-from explorer.models.bodies import TO_MAP, build_original, child_names, take_apart
+from explorer.models.bodies import TO_MAP, blank_parts, build_original, child_names
 from explorer.models.graphs import SAME_SCALE, SIZE
 from explorer.models.heads import NORMS
 from explorer.models.meta import Blank, ShapesOnly
 from explorer.spec import EARLY, HEAD, LATE, count_frozen
+
+# modules, in the order in which they end, with the shapes of their outputs without the batch
+Outputs = list[tuple[nn.Module, tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ def classifier_groups(model: nn.Sequential, arch: str) -> tuple[Group, ...]:
 
     A group without parameters is left out: a body cut before its split is all "body-early".
     """
-    by_module = body_groups(own_names(model[0], body_names(model[0], arch)), arch)
+    by_module = body_groups(own_names(model[0], body_names(model[0], arch)), split_of(arch))
     found: dict[str, list[str]] = {EARLY: [], LATE: [], HEAD: []}
     for qual, module in model.named_modules():
         part, _, inner = qual.partition(".")
@@ -63,12 +68,11 @@ def own_names(body: nn.Module, children: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def body_groups(names: Mapping[str, str], arch: str) -> dict[str, str]:
+def body_groups(names: Mapping[str, str], split: Sequence[str]) -> dict[str, str]:
     """The group in which each module of a body stands, by its name in the body; `names` as `own_names` gives them.
 
-    Late from the split on.
+    Late from the split on, as `split_of` gives it.
     """
-    split = split_of(arch)
     groups, group = {}, EARLY
     for qual, name in names.items():
         groups[qual] = group = LATE if name in split else group
@@ -79,42 +83,55 @@ def body_groups(names: Mapping[str, str], arch: str) -> dict[str, str]:
 def split_of(arch: str) -> tuple[str, ...]:
     """Names of the modules that begin the late half of a body.
 
-    fastai's where it has decided (`archs.SPLITS`); else what follows the third-last scale, as in a resnet, found by
-    running the body on the meta device; and half of the blocks where there is one scale only (vit).
+    fastai's where it has decided (`archs.SPLITS`); timm's; else found by running the body on the meta device.
     """
     known = get_arch(arch).split
     if known:
         return known
-    with Blank():
-        parts = take_apart(build_original(arch), None, arch)
+    parts = blank_parts(arch, None, 3)
     names = own_names(parts.body, parts.names)
-    order = list(names.values())
-    scales = _last_of_each_scale(_maps(parts.body, names))
+    if timm_archs.is_timm(arch):
+        order = list(names.values())
+        with Blank():
+            known = timm_archs.split_of(build_original(arch), order)
+        return known or (timm_archs.middle_of(parts.body, order),)
+    return find_split(parts.body, names, _outputs(parts.body))
+
+
+def find_split(body: nn.Module, names: Mapping[str, str], outputs: Outputs) -> tuple[str, ...]:
+    """What follows the third-last scale of a whole body, as in a resnet; half of its blocks where there is one scale
+    only (vit). `outputs` are those of its modules for a 224×224 picture."""
+    scales = _last_of_each_scale(_maps(body, names, outputs))
     if len(scales) < 3:
-        return (_middle_block(parts.body, names),)
-    last = scales[-3]
+        return (_middle_block(body, names),)
+    order, last = list(names.values()), scales[-3]
     inside = [i for i, name in enumerate(order) if name == last or name.startswith(f"{last}.")]
     return (order[inside[-1] + 1],)
 
 
-def _maps(body: nn.Module, names: Mapping[str, str]) -> list[tuple[str, int]]:
-    """(own name, side of its square map) for the outer two levels of modules, in the order in which they end, for a
-    224×224 picture."""
-    found: list[tuple[str, int]] = []
-
-    def note(name: str, out: object) -> None:
-        if isinstance(out, Tensor) and out.ndim == 4:
-            sides = out.shape[2:] if out.shape[2] == out.shape[3] else out.shape[1:3]
-            found.append((name, sides[0]))
-
-    hooks = [
-        module.register_forward_hook(lambda _, args, out, name=names[qual]: note(name, out))
-        for qual, module in body.named_modules()
-        if names[qual] and names[qual].count(".") < 2
+def _maps(body: nn.Module, names: Mapping[str, str], outputs: Outputs) -> list[tuple[str, int]]:
+    """(own name, side of its square map) for the outer two levels of modules, in the order in which they end."""
+    outer = {module: names[qual] for qual, module in body.named_modules() if names[qual] and names[qual].count(".") < 2}
+    return [
+        (outer[module], shape[1] if shape[1] == shape[2] else shape[0])
+        for module, shape in outputs
+        if module in outer and len(shape) == 3
     ]
+
+
+def _outputs(body: nn.Module) -> Outputs:
+    """Every tensor that a module of a body of meta tensors gives for a 224×224 picture."""
+    found: Outputs = []
+    thread = get_ident()
+
+    def note(module: nn.Module, args: tuple, out: object) -> None:
+        if get_ident() == thread and isinstance(out, Tensor):
+            found.append((module, tuple(out.shape[1:])))
+
+    hooks = [module.register_forward_hook(note) for module in body.modules()]
     try:
         with torch.no_grad(), ShapesOnly():
-            body.eval()(torch.empty(1, 3, SIZE, SIZE, device="meta"))
+            body(torch.empty(1, 3, SIZE, SIZE, device="meta"))
     finally:
         for hook in hooks:
             hook.remove()

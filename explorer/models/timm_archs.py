@@ -14,7 +14,8 @@ import copy
 import difflib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.util import find_spec
 from math import isqrt
@@ -30,9 +31,11 @@ from explorer.models.meta import Blank, ShapesOnly
 
 PREFIX = "timm:"
 SWITCH = "EXPLORER_TIMM"
+WEIGHTS, OLD_WEIGHTS = "model.safetensors", "pytorch_model.bin"  # files of timm's repositories
 LAST = "features"  # the place behind all features, where the stages before it are found by running
+FEW_STAGES = 8  # that are run one by one, to see what each needs
 MOST_EXTRA = 2  # class and distillation token, where a network does not say how many tokens are no cells
-PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_.-]+)?")
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_]{1,80}(\.[A-Za-z0-9_.-]{1,80})?")
 
 
 def is_timm(name: object) -> bool:
@@ -66,11 +69,20 @@ def check(name: str) -> None:
     plain = name.removeprefix(PREFIX)
     arch, _, tag = plain.partition(".")
     if not PLAIN_NAME.fullmatch(plain) or PREFIX + arch not in _known():
-        near = difflib.get_close_matches(PREFIX + arch, names(), n=3, cutoff=0.4) or names()[:3]
+        near = difflib.get_close_matches(PREFIX + arch[:60], names(), n=3, cutoff=0.4) or names()[:3]
         raise ValueError(f"timm has no architecture {plain[:60]!r}: choose {' or '.join(near)}.")
     tags = _tags(arch)
     if tag and tag not in tags:
         raise ValueError(f"timm has no weights {tag[:60]!r} of {arch}: choose {' or '.join(tags[:3]) or 'no tag'}.")
+
+
+def knows(name: str) -> bool:
+    """Whether `check` has nothing to say."""
+    try:
+        check(name)
+    except ValueError:
+        return False
+    return True
 
 
 def family(name: str) -> str:
@@ -101,7 +113,7 @@ def picture_side(name: str) -> int:
     if cfg.fixed_input_size or own == graphs.SIZE:
         return own
     with Blank():
-        network = build(name)
+        network = _create(name)
     try:
         with torch.no_grad(), ShapesOnly():
             network.eval()(torch.empty(1, 3, graphs.SIZE, graphs.SIZE, device="meta"))
@@ -115,6 +127,12 @@ def build(name: str, n_in: int = 3) -> nn.Module:
 
     Raises ValueError with one sentence where timm cannot build it.
     """
+    network = _create(name, n_in)
+    network.picture = (n_in, picture_side(name))
+    return network
+
+
+def _create(name: str, n_in: int = 3) -> nn.Module:
     import timm
 
     check(name)
@@ -129,17 +147,25 @@ def build(name: str, n_in: int = 3) -> nn.Module:
     return _ends_with_features(network)
 
 
-def read_graph(name: str, network: nn.Module) -> Graph:
+def read_graph(network: nn.Module) -> Graph:
     """Legal cuts of a network of meta tensors: in its graph, or at its stages where that cannot be had.
 
     Raises ValueError where neither is possible.
     """
-    network.picture = (3, picture_side(name))
     try:
         graph = graphs.read_graph(network)
     except ValueError:
         return read_stages(network)
-    return graph if _ends_in_a_map(network, graph) else read_stages(network)
+    fine = len(graph.features) >= len(stage_names(network))  # a rotary table that all blocks share leaves few places
+    return _without_shared_inputs(network, graph) if fine and _ends_in_a_map(network, graph) else read_stages(network)
+
+
+def _without_shared_inputs(network: nn.Module, graph: Graph) -> Graph:
+    """Without the places inside blocks that are given more than a map: a rotary table, a mask."""
+    opened, _ = graphs.record(network, opened=True)
+    given_more = {n.target for n in opened.nodes if n.op == "call_module" and len(n.args) + len(n.kwargs) > 1}
+    places = tuple(p for p in graph.places if not any(p.name.startswith(f"{block}.") for block in given_more))
+    return replace(graph, places=places, kept=len(places))
 
 
 def read_stages(network: nn.Module) -> Graph:
@@ -148,15 +174,11 @@ def read_stages(network: nn.Module) -> Graph:
     Raises ValueError for a network that does not run, or that cannot stop at a stage and gives no map either.
     """
     x = graphs.blank_picture(network)
+    stages = stage_names(network)
     places = []
     with torch.no_grad(), ShapesOnly(), graphs.resting(network):
-        for i, name in enumerate(stage_names(network)):
-            try:
-                out = _stage(network, i)(x)
-            except Exception:  # timm cannot stop there
-                continue
-            if _is_square_map(out):
-                places.append(_place(name, out, _used(_stage(network, i), x)))
+        for i, out in _stage_maps(network, x, len(stages)):
+            places.append(_place(stages[i], out, _params_up_to(network, i, stages[i], x)))
         try:
             out = network(x)
         except Exception as error:  # a foreign forward may fail in any way
@@ -178,7 +200,8 @@ def open_stage(network: nn.Module, place: str) -> tuple[nn.Module, list[tuple[st
     """
     found = stage_names(network)
     opened = network if place == LAST else _stage(network, found.index(place))
-    return _without(opened, _idle(opened))
+    lean, dropped = _without(opened, _idle(opened))
+    return (lean, dropped) if _runs(_blank_copy(lean)) else (opened, [])
 
 
 def stage_names(network: nn.Module) -> tuple[str, ...]:
@@ -191,10 +214,11 @@ def stage_names(network: nn.Module) -> tuple[str, ...]:
 
 def split_of(network: nn.Module, names: Sequence[str]) -> tuple[str, ...] | None:
     """What follows the third-last scale of `feature_info`, or the middle one of its places where there are fewer
-    scales; `names` are the body's modules in order. None where `feature_info` does not tell."""
+    scales; `names` are the body's modules in order. None where `feature_info` does not tell.
+    """
     listed = [(str(info.get("module")), info.get("reduction")) for info in _feature_info(network)]
     listed = [(name, scale) for name, scale in listed if any(_inside(n, name) for n in names)]
-    if len(listed) < 2:
+    if len(listed) < 2 or len(dict(listed)) < len(listed):
         return None
     last_of_scale = {scale: name for name, scale in listed}
     scales = list(last_of_scale.values())
@@ -203,14 +227,60 @@ def split_of(network: nn.Module, names: Sequence[str]) -> tuple[str, ...] | None
     return (names[end + 1],) if end + 1 < len(names) else None
 
 
-def pretrained(name: str) -> dict[str, Tensor]:
-    """timm's own ImageNet weights by name, loaded by timm itself: from its cache, or the network.
+def middle_of(body: nn.Module, names: Sequence[str]) -> str:
+    """The module of a body behind which the second half of its parameters stands; `names` in order."""
+    modules = [module for _, module in body.named_modules(remove_duplicate=False)]
+    own = [sum(p.numel() for p in module.parameters(recurse=False)) for module in modules]
+    seen = 0
+    for name, count in zip(names, own, strict=True):
+        if seen and 2 * (seen + count) > sum(own):
+            return name
+        seen += count
+    return names[-1]
 
-    Raises OSError or whatever else timm raises where they cannot be had.
+
+def pretrained(name: str, stored: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of timm's checkpoint as timm itself loads them: under today's names, in today's shapes.
+
+    Raises whatever timm raises where they do not fit.
     """
     import timm
 
-    return timm.create_model(name.removeprefix(PREFIX), pretrained=True).state_dict()
+    source = {"state_dict": stored, "source": "timm"}
+    plain = name.removeprefix(PREFIX)
+    return timm.create_model(plain, pretrained=True, pretrained_cfg_overlay=source).state_dict()
+
+
+def fetch(name: str) -> Path:
+    """The file of its weights, from the cache of huggingface_hub or torch.hub, or the network.
+
+    Raises whatever these raise where it cannot be had.
+    """
+    cfg = config(name)
+    if not cfg.hf_hub_id:
+        from timm.models import download_cached_file
+
+        return Path(download_cached_file(cfg.url, progress=False))
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    repository, _, revision = cfg.hf_hub_id.partition("@")
+    for file in filter(None, (cfg.hf_hub_filename, WEIGHTS, OLD_WEIGHTS)):
+        cached = try_to_load_from_cache(repository, file, revision=revision or None)
+        if isinstance(cached, str):
+            return Path(cached)
+    try:
+        return Path(hf_hub_download(repository, cfg.hf_hub_filename or WEIGHTS, revision=revision or None))
+    except LocalEntryNotFoundError:
+        raise
+    except EntryNotFoundError:
+        return Path(hf_hub_download(repository, OLD_WEIGHTS, revision=revision or None))
+
+
+def host(name: str) -> str:
+    """Where its weights are: "huggingface.co"."""
+    cfg = config(name)
+    return "huggingface.co" if cfg.hf_hub_id else str(cfg.url).split("/")[2]
 
 
 def has_weights(name: str) -> bool:
@@ -295,9 +365,27 @@ def features_layout(network: nn.Module, out: object) -> tuple[str, tuple[int, in
         return graphs.OTHER, None
     for extra in network.extra_tokens:
         side = isqrt(max(0, shape[0] - extra))
-        if side and side * side == shape[0] - extra:
+        if side > 1 and side * side == shape[0] - extra:
             return graphs.TOKENS, (side, side)
     return graphs.OTHER, None
+
+
+def _stage_maps(network: nn.Module, x: Tensor, count: int) -> list[tuple[int, Tensor]]:
+    """The square maps among the outputs of `count` stages, with their numbers; none where timm cannot stop at them."""
+    try:
+        found = network.forward_intermediates(x, output_fmt="NCHW", intermediates_only=True) if count else []
+    except Exception:  # a foreign forward may fail in any way
+        return []
+    return [(i, out) for i, out in enumerate(found[:count]) if _is_square_map(out)]
+
+
+def _params_up_to(network: nn.Module, index: int, name: str, x: Tensor) -> int:
+    """Parameters used up to a stage; of many stages, those of the modules that stand before it or in it."""
+    modules = [each for each, _ in network.named_modules()]
+    if name not in modules or len(stage_names(network)) <= FEW_STAGES:
+        return _used(_stage(network, index), x)
+    end = max(i for i, each in enumerate(modules) if _inside(each, name))
+    return sum(p.numel() for each in modules[: end + 1] for p in network.get_submodule(each).parameters(recurse=False))
 
 
 def _is_square_map(out: object) -> bool:
@@ -307,6 +395,15 @@ def _is_square_map(out: object) -> bool:
 def _place(name: str, out: Tensor, params: int) -> Place:
     shape = tuple(out.shape[1:])
     return Place(name, name, shape, graphs.MAP, shape[1:], "container", params)
+
+
+def _runs(network: nn.Module) -> bool:
+    try:
+        with torch.no_grad(), ShapesOnly(), graphs.resting(network):
+            network(graphs.blank_picture(network))
+    except Exception:  # a foreign forward may fail in any way
+        return False
+    return True
 
 
 def _used(network: nn.Module, x: Tensor) -> int:
@@ -321,9 +418,7 @@ def _idle(network: nn.Module, x: Tensor | None = None) -> tuple[str, ...]:
     ran: set[nn.Module] = set()
     blank = network if x is not None else _blank_copy(network)
     x = graphs.blank_picture(blank) if x is None else x
-    hooks = [
-        module.register_forward_pre_hook(lambda module, args: ran.add(module)) for module in blank.modules()
-    ]
+    hooks = [module.register_forward_pre_hook(lambda module, args: ran.add(module)) for module in blank.modules()]
     try:
         with torch.no_grad(), ShapesOnly(), graphs.resting(blank):
             blank(x)

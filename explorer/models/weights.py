@@ -23,6 +23,7 @@ import torchvision
 from torch import Tensor, nn
 
 from explorer.fetch import fetch as download
+from explorer.models import timm_archs
 from explorer.models.archs import OPTIONS, list_archs, weights_entry
 from explorer.models.meta import Blank
 
@@ -82,11 +83,11 @@ def load_weights(
     cannot be had.
     """
     if source in (None, "random"):
-        return WeightsReport("random", "torchvision's own initialisation")
+        return WeightsReport("random", f"{'timm' if timm_archs.is_timm(arch) else 'torchvision'}'s own initialisation")
     if source == "imagenet":
         path = fetch(arch, progress)
         try:
-            report = _fill(model, read_file(path), arch, names, dropped)
+            report = _fill(model, _stored(arch, path), arch, names, dropped)
         except ValueError as error:
             raise WeightsUnavailable(f"The stored ImageNet weights of {arch} do not serve. {error}") from error
         return replace(report, source="imagenet", detail=_imagenet_line(arch, path))
@@ -100,6 +101,8 @@ def describe_imagenet(arch: str) -> str:
     >>> describe_imagenet("resnet34")[:37]
     'ResNet34_Weights.IMAGENET1K_V1: 73.3 '
     """
+    if timm_archs.is_timm(arch):
+        return timm_archs.describe_weights(arch)
     entry = _entry(arch)
     meta = entry.meta
     licence = f"licence {meta['license']}" if "license" in meta else "BSD-3-Clause"
@@ -111,20 +114,24 @@ def describe_imagenet(arch: str) -> str:
 
 
 def enum_name(arch: str) -> str:
-    """torchvision's name of an architecture's weights.
+    """torchvision's name of an architecture's weights; "" for timm's, which go by the network's name.
 
     >>> enum_name("resnet34")
     'ResNet34_Weights'
     """
+    if timm_archs.is_timm(arch):
+        return ""
     return type(_entry(arch)).__name__
 
 
 def fetch(arch: str, progress: Progress | None = None) -> Path:
     """The file of an architecture's ImageNet weights: in the EXPLORER_WEIGHTS folder, torch.hub's cache, or fetched.
 
-    A download is checked against the hash in its name and stands in the cache whole or not at all.
-    Raises WeightsUnavailable.
+    A download is checked against the hash in its name and stands in the cache whole or not at all. timm's are fetched
+    by timm's own means, into its cache. Raises WeightsUnavailable.
     """
+    if timm_archs.is_timm(arch):
+        return _fetch_timms(arch)
     url = _entry(arch).url
     name = url.rpartition("/")[2]
     cached = Path(torch.hub.get_dir()) / "checkpoints" / name
@@ -188,7 +195,7 @@ def own_key(child: str, rest: str) -> str:
 def first_kernel(model: nn.Module) -> str:
     """Name of the parameter that meets the picture: the first kernel, or the first of all where there is none."""
     names = [(name, parameter.ndim) for name, parameter in model.named_parameters()]
-    return next((name for name, dimensions in names if dimensions == 4), names[0][0])
+    return next((name for name, ndim in names if ndim == 4 and name.endswith("weight")), names[0][0])
 
 
 def _fill(
@@ -341,6 +348,8 @@ def _entry(arch: str):
 
 
 def _imagenet_line(arch: str, path: Path) -> str:
+    if timm_archs.is_timm(arch):
+        return describe_imagenet(arch) + (f"; from {path.name}" if _is_ours(arch, path) else "")
     official = path.name == _entry(arch).url.rpartition("/")[2]
     return describe_imagenet(arch) + ("" if official else f"; from {path.name}")
 
@@ -355,6 +364,40 @@ def _in_folder(arch: str, name: str) -> Path | None:
     return next((path for path in (official, *alike) if path.is_file()), None)
 
 
+def _fetch_timms(arch: str) -> Path:
+    """The file of timm's weights: in the EXPLORER_WEIGHTS folder, in timm's cache, or fetched; WeightsUnavailable."""
+    folder = os.environ.get(FOLDER)
+    stored = timm_archs.file_in(Path(folder).expanduser(), arch) if folder else None
+    if stored is not None:
+        return stored
+    if not timm_archs.has_weights(arch):
+        raise WeightsUnavailable(f"timm has no ImageNet weights of {arch}.")
+    try:
+        return timm_archs.fetch(arch)
+    except Exception as error:  # a foreign downloader may fail in any way
+        reason = _reason(error).partition(". ")[0]
+        raise WeightsUnavailable(
+            f"The ImageNet weights of {arch} could not be fetched from {timm_archs.host(arch)} ({reason})."
+        ) from error
+
+
+def _stored(arch: str, path: Path) -> dict[str, Tensor]:
+    """Tensors by name of a file that `fetch` found; timm brings its own files into today's names itself."""
+    tensors = read_file(path)
+    if not timm_archs.is_timm(arch) or _is_ours(arch, path):
+        return tensors
+    try:
+        return timm_archs.pretrained(arch, tensors)
+    except Exception as error:  # a foreign loader may fail in any way
+        raise ValueError(f"timm cannot load {path.name}: {_reason(error)}.") from error
+
+
+def _is_ours(arch: str, path: Path) -> bool:
+    """Whether a file of timm's weights lies in the EXPLORER_WEIGHTS folder."""
+    folder = os.environ.get(FOLDER)
+    return bool(folder) and timm_archs.file_in(Path(folder).expanduser(), arch) == path
+
+
 def _download(url: str, target: Path, progress: Progress | None) -> None:
     """Stream a file to its place, checked against the hash in its name; OSError where that fails."""
     expected = re.search(r"-([0-9a-f]{8,})\.", target.name)
@@ -367,7 +410,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, HTTPError):
         return f"HTTP {error.code}"
     inner = getattr(error, "reason", None) or error
-    return str(getattr(inner, "strerror", None) or inner) or type(inner).__name__
+    lines = str(getattr(inner, "strerror", None) or inner).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(inner).__name__
 
 
 def _check_unpacked_size(path: Path) -> None:

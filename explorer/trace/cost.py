@@ -13,6 +13,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from explorer.models.cutting import TokensToMap
 from explorer.models.heads import NORMS, AdaptiveConcatPool2d, SigmoidRange
 from explorer.trace.records import Shape
 

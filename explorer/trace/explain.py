@@ -10,7 +10,7 @@ import copy
 import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from torch import nn
@@ -137,6 +137,10 @@ def _one_size(module: nn.Module, got: Shape, found: re.Match) -> Need:
     return Need(f"a picture of {size}×{size} px", size=size, advice=f"give it pictures of {size}×{size} px")
 
 
+def _multiple(module: nn.Module, got: Shape, found: re.Match) -> Need:
+    return Need(f"a height and width that are multiples of {found[1]}", advice="choose another picture size")
+
+
 def _product(module: nn.Module, got: Shape, found: re.Match) -> Need:
     have, wanted = found.groups()
     return Need(f"a last dimension of {wanted}", advice=f"make its weight take {have}")
@@ -186,6 +190,8 @@ ERRORS: tuple[tuple[str, Callable[[nn.Module, Shape, re.Match], Need]], ...] = (
     (rf"stack expects each tensor to be equal size, but got {_SHAPE} at entry 0 and {_SHAPE}", _stack),
     (r"shape '\[([-\d, ]+)\]' is invalid for input of size \d+", _layout),
     (r"Wrong image (?:height|width)! Expected (\d+)", _one_size),
+    (r"Input (?:image )?(?:height|width|size) \(.*\) doesn't match model \((\d+)", _one_size),
+    (r"Input (?:image )?(?:height|width) \(.*\) (?:should|must) be divisible by patch size \((\d+)", _multiple),
     (r"mat1 and mat2 shapes cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\)", _product),
     (r"same reduction dim, but got \[\d+, (\d+)\] X \[(\d+), \d+\]", _product),
     (r"Dimension out of range \(expected to be in range of \[(-?\d+), (-?\d+)\], but got (-?\d+)\)", _few_dims),
@@ -207,15 +213,22 @@ def _quote(text: str) -> str:
 
 
 def body_failure(
-    found: Break, name: str, in_shape: Shape, runs_at: Callable[[int], bool], smallest: Callable[[], int | None]
+    found: Break,
+    name: str,
+    in_shape: Shape,
+    runs_at: Callable[[int], bool],
+    smallest: Callable[[], int | None],
+    own_size: int | None = None,
 ) -> Failure:
     """The failure of a body on a picture of `in_shape`, with the size that would do, if one does.
 
     name      what the architecture calls the module that broke; "" for the body itself
     runs_at   whether the body runs on a picture of this side
     smallest  the side of the smallest picture that it runs on, None where that cannot be found
+    own_size  the side of the pictures it was made for, where that is known
     """
-    size, made_for = _mending_size(found.need, in_shape[-1], runs_at, smallest)
+    wanted = replace(found.need, size=found.need.size or own_size)
+    size, made_for = _mending_size(wanted, in_shape[-1], runs_at, smallest)
     fix = Fix(f"Set the size to {size} px", "body.size", size) if size else None
     what = f"{title(name or 'The body', found.module)} needs {found.need.words}"
     whole = tuple(in_shape) == tuple(found.in_shape)

@@ -21,7 +21,7 @@ def whole_layer(parts: Parts) -> str:
     path: list[str] = []
     for key, module in _way(parts)[:-1]:
         path += [key] if key else []
-        if module is not None and type(module).__module__.startswith(WHOLE):
+        if any(kind.__module__.startswith(WHOLE) for kind in type(module).__mro__):
             return ".".join(path)
     return ""
 

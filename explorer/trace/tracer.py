@@ -11,12 +11,14 @@ from functools import lru_cache
 
 from torch import nn
 
-from explorer.models.archs import weights_entry
+from explorer.models.archs import get_arch, weights_entry
 from explorer.models.bodies import Parts
-from explorer.models.build import build_body, build_head, build_model, features_of
+from explorer.models.build import blank_body, build_head, build_model, features_of
 from explorer.models.cutting import Opened
-from explorer.models.groups import body_groups, own_names
+from explorer.models.graphs import SIZE
+from explorer.models.groups import body_groups, find_split, own_names, split_of
 from explorer.models.meta import Blank
+from explorer.models.timm_archs import is_timm, picture_side
 from explorer.models.weights import enum_name
 from explorer.spec import HEAD, ClassifierSpec, HeadSpec
 from explorer.trace import cost
@@ -91,13 +93,14 @@ def trace_body(arch: str, cut: int | str | None, size: int, n_in: int) -> Part:
     parts = blank_body(arch, cut, n_in)
     run = watch(parts.body, (n_in, size, size))
     names = own_names(parts.body, parts.names)
-    groups = mix_containers(body_groups(names, arch), parts.body)
+    groups = mix_containers(body_groups(names, _split(arch, cut, size, parts, run, names)), parts.body)
     layers = rows("0", "body", parts.body, run, names, groups)
     failure = None if run.broke is None else _body_failure(arch, cut, parts.body, run, names, (n_in, size, size))
     dropped = tuple(Dropped(*part) for part in parts.dropped)
     code = body_code(parts)
     ends = ("", "") if code else (last_node(parts), whole_layer(parts))
-    return Part(layers, run.out_shape, failure, dropped, enum_name(arch), code, weights_entry(arch).name, *ends)
+    entry = "" if is_timm(arch) else weights_entry(arch).name
+    return Part(layers, run.out_shape, failure, dropped, enum_name(arch), code, entry, *ends)
 
 
 @lru_cache(maxsize=512)
@@ -117,10 +120,13 @@ def trace_head(head: HeadSpec, features: int, n_out: int, in_shape: Shape | None
     return Part(layers, run.out_shape, failure)
 
 
-def blank_body(arch: str, cut: int | str | None, n_in: int) -> Parts:
-    """The body on the meta device, with its children's own names and what the cut drops."""
-    with Blank():
-        return build_body(arch, cut, n_in)
+def _split(
+    arch: str, cut: int | str | None, size: int, parts: Parts, run: Run, names: dict[str, str]
+) -> tuple[str, ...]:
+    """`split_of(arch)`, from the run that is at hand where that is of the whole body at the size that it goes by."""
+    if cut is None and size == SIZE and run.broke is None and not get_arch(arch).split and not is_timm(arch):
+        return find_split(parts.body, names, run.outputs)
+    return split_of(arch)
 
 
 def blank_head(head: HeadSpec, features: int, n_out: int) -> nn.Sequential:
@@ -238,6 +244,7 @@ def _body_failure(
         in_shape=in_shape,
         runs_at=lambda size: runs_at(arch, cut, size),
         smallest=lambda: smallest_size(arch, cut),
+        own_size=picture_side(arch) if is_timm(arch) else None,
     )
 
 

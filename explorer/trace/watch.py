@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -30,35 +31,46 @@ class Call:
 
 @dataclass
 class Run:
-    """A watched run: calls of each module in order, and the innermost module that broke (None when it came through)."""
+    """A watched run: calls of each module in order, and the innermost module that broke (None when it came through).
+
+    outputs  modules and the shapes of the tensors that they gave, in the order in which they ended
+    """
 
     calls: dict[nn.Module, list[Call]] = field(default_factory=lambda: defaultdict(list))
     out_shape: Shape | None = None
     broke: nn.Module | None = None
+    outputs: list[tuple[nn.Module, Shape]] = field(default_factory=list)
 
 
 def watch(module: nn.Module, in_shape: Shape) -> Run:
     """Run a module of meta tensors on one example of this shape; an error ends the run and is told, never raised.
 
     A linear layer that is not called itself, because a function takes its weights (swin's and vit's attention), counts
-    as called. The hooks belong to this call and are gone after it.
+    as called. The hooks belong to this call and are gone after it; other threads may run the module meanwhile.
     """
-    run, running = Run(), []
+    run, running, thread = Run(), [], get_ident()
     owners = {id(p): inner for inner in module.modules() for p in inner.parameters(recurse=False)}
 
     def enter(inner: nn.Module, args: tuple) -> None:
+        if get_ident() != thread:
+            return
         call = Call(shape_of(args[0]) if args else ())
         run.calls[inner].append(call)
         running.append((inner, call))
 
     def leave(inner: nn.Module, args: tuple, out: object) -> None:
-        running.pop()[1].out_shape = shape_of(out)
+        if get_ident() != thread:
+            return
+        shape = running.pop()[1].out_shape = shape_of(out)
+        if isinstance(out, Tensor):
+            run.outputs.append((inner, shape))
 
     def note(func: Callable, args: tuple, kwargs: dict, out: Any) -> None:
         if not running:
             return
         caller, call = running[-1]
         if func is LINEAR:
+            args = (*args, *kwargs.values())
             owner = owners.get(id(args[1]))
             if owner is not None and owner is not caller:
                 run.calls[owner].append(Call(_whole_shape(args[0]), _whole_shape(out)))

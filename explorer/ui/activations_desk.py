@@ -64,19 +64,19 @@ def activations_functions(services: Services) -> tuple[Callable, Callable, Calla
 
         "qual" None or not in this model: a layer to begin with. "channel": that one alone, large.
         """
-        return _answered(asked, services, lambda wish, spec: _activations(wish, spec, one_at_a_time))
+        return answered(asked, services, lambda wish, spec: _activations(wish, spec, one_at_a_time))
 
     def labels(asked: object) -> dict:
         """{"spec", "photo"} -> {"labels": [[name, probability]…]}, or {"note"} that says why there are none."""
-        return _answered(asked, services, lambda wish, spec: _labels(wish, spec, one_at_a_time))
+        return answered(asked, services, lambda wish, spec: _labels(wish, spec, one_at_a_time))
 
     return samples, activations, labels
 
 
-def _answered(asked: object, services: Services, work: Callable[[Mapping, ClassifierSpec], dict]) -> dict:
+def answered(asked: object, services: Services, work: Callable[[Mapping, ClassifierSpec], dict]) -> dict:
     try:
-        wish = _wish(asked)
-        spec = _spec(wish.get("spec"), services)
+        wish = read_wish(asked)
+        spec = read_spec(wish.get("spec"), services)
         trace(spec)
         if spec.body.weights == "imagenet":
             desk = services.weights.ask(spec.body.arch, wait=PATIENCE)
@@ -94,7 +94,7 @@ def _answered(asked: object, services: Services, work: Callable[[Mapping, Classi
 # ---- what is asked ----
 
 
-def _wish(asked: object) -> Mapping:
+def read_wish(asked: object) -> Mapping:
     if isinstance(asked, list) and len(asked) == 1:
         asked = asked[0]
     if not isinstance(asked, Mapping):
@@ -102,7 +102,7 @@ def _wish(asked: object) -> Mapping:
     return asked
 
 
-def _spec(asked: object, services: Services) -> ClassifierSpec:
+def read_spec(asked: object, services: Services) -> ClassifierSpec:
     """The spec that a dictionary means; ValueError for what is none, is too large to run, or names a secret file."""
     try:
         parts = {**asked}
@@ -207,7 +207,7 @@ def _drawn():
 # ---- the model and its input ----
 
 
-def _as_input(spec: ClassifierSpec, photo: Image.Image) -> Tensor:
+def as_input(spec: ClassifierSpec, photo: Image.Image) -> Tensor:
     """The picture as training would give it to the body: (1, n_in, size, size). More channels than a picture has, or
     two, repeat them."""
     body = spec.body
@@ -217,7 +217,7 @@ def _as_input(spec: ClassifierSpec, photo: Image.Image) -> Tensor:
     return normalise(x, mean, std)
 
 
-def _model(spec: ClassifierSpec, described: Trace) -> tuple[nn.Module, list[str]]:
+def network_of(spec: ClassifierSpec, described: Trace) -> tuple[nn.Module, list[str]]:
     """The network, names as in the trace, and what must be said about it. A head that cannot run is left out."""
     body = spec.body
     if body.weights not in ("imagenet", "random", None):
@@ -246,7 +246,7 @@ def _from_file(spec: ClassifierSpec, changed: float) -> tuple[nn.Module, list[st
     return built.model.eval(), [HEAD_NOTE] if is_head else []
 
 
-def _check_runs(described: Trace) -> None:
+def check_runs(described: Trace) -> None:
     """Refuse a body that fails and a head that would not fit into memory."""
     failure = described.failure
     if failure and failure.qual.partition(".")[0] == "0":
@@ -261,7 +261,7 @@ def _check_runs(described: Trace) -> None:
 
 def _activations(wish: Mapping, spec: ClassifierSpec, lock: Lock) -> dict:
     described = trace(spec)
-    _check_runs(described)
+    check_runs(described)
     photo = read_photo(wish.get("photo"))
     quals = {layer.qual for layer in described.layers}
     asked = wish.get("qual")
@@ -269,12 +269,12 @@ def _activations(wish: Mapping, spec: ClassifierSpec, lock: Lock) -> dict:
     if channel is not None and (isinstance(channel, bool) or not isinstance(channel, int)):
         raise ValueError("A channel is a whole number.")
     with lock:
-        model, notes = _model(spec, described)
+        model, notes = network_of(spec, described)
         known = dict(model.named_modules(remove_duplicate=False))
         pick = asked if isinstance(asked, str) and asked in quals else views.default_layer(described)
         seen = inside.look(
             model,
-            _as_input(spec, photo),
+            as_input(spec, photo),
             pick if pick in known else None,
             side=LARGE_MAP if channel is not None else 64,
             one_scale=wish.get("one_scale") is True,
@@ -295,7 +295,7 @@ def _labels(wish: Mapping, spec: ClassifierSpec, lock: Lock) -> dict:
         return {"note": "ImageNet labels need ImageNet weights."}
     if body.n_in != 3:
         return {"note": "ImageNet labels need three channels."}
-    x = _as_input(spec, read_photo(wish.get("photo")))
+    x = as_input(spec, read_photo(wish.get("photo")))
     with lock:
         likely = _said(body.arch, body.size, x.numpy().tobytes())
     return {"labels": [[name, round(p, 4)] for name, p in likely]}

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from explorer.models.bodies import list_archs
+from explorer.models import timm_archs
+from explorer.models.archs import list_choices
 from explorer.ui.controls import dropdown, segments, slider, switch, text
 from explorer.ui.gallery_desk import gallery_widget
 from explorer.ui.read import BUILD_REACH, POOLS, WEIGHTS
@@ -31,7 +32,14 @@ def build_panel(first: dict) -> BuildPanel:
     c: dict[str, gr.Component] = {}
     with gr.Sidebar(elem_classes="build", width=280):
         title = widget("buildtitle", {}, events=("defaults",))
-        c["arch"] = dropdown("arch", "Body", list_archs(), first["arch"], help="The trained network you borrow.")
+        c["arch"] = dropdown(
+            "arch",
+            "Body",
+            list_choices(),
+            first["arch"],
+            help="The trained network you borrow.",
+            allow_custom_value=timm_archs.installed(),
+        )
         gallery = gallery_widget(first["arch"])
         with gr.Column(elem_classes="stack"):
             c["weights"] = segments("weights", "Weights", WEIGHTS, first["weights"])

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 from explorer import link
 from explorer.data.registry import list_data
-from explorer.models.bodies import list_archs, resolve_cut
-from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+from explorer.models.archs import Nameable, is_arch, list_archs
+from explorer.models.bodies import resolve_cut
+from explorer.models.timm_archs import is_timm
+from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec
 from explorer.trace.hints import hints
 from explorer.trace.records import Fix
 from explorer.trace.tracer import trace
@@ -210,7 +212,7 @@ class ClassifierHandlers:
     def body_chosen(self, held: Held) -> Payloads:
         """One of the gallery; anything else changes nothing."""
         arch = held.asked("arch")
-        return self.changed(held, arch=arch) if arch in list_archs() else self.refresh(held)
+        return self.changed(held, arch=arch) if is_arch(arch) else self.refresh(held)
 
     def measured(self, held: Held) -> Payloads:
         """A cost was chosen to be laid over the pictures, or once more to be taken off."""
@@ -303,9 +305,14 @@ class ClassifierHandlers:
     def _meant(self, query: Mapping[str, str] | str) -> tuple[ClassifierSpec, TrainSpec, tuple[str, ...]]:
         """The design that a query asks for, brought within reach, and a sentence for each part that was dropped."""
         sets = [choice.name for choice in list_data() if choice.name[-1:] != ":"]
-        known = {"arch": list_archs(), "weights": ("imagenet", "random"), "data": sets}
+        known = {"arch": Nameable(list_archs()), "weights": ("imagenet", "random"), "data": sets}
         decoded = link.decode(query, known=known)
         spec, train, dropped = decoded.spec, decoded.train, decoded.problems
+        if is_timm(spec.body.arch):
+            try:
+                resolve_cut(spec.body.arch)
+            except ValueError as error:
+                spec, dropped = link.put(spec, "body", BodySpec()), (*dropped, f"The link's body was left out. {error}")
         try:
             resolve_cut(spec.body.arch, spec.body.cut)
         except ValueError as error:

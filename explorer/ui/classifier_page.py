@@ -15,6 +15,7 @@ from explorer.ui.classifier_handlers import ClassifierHandlers, Held
 from explorer.ui.cost_desk import cost_functions
 from explorer.ui.describe import AT_FIRST
 from explorer.ui.faces import faces_function
+from explorer.ui.field_desk import sights_function
 from explorer.ui.services import Services
 from explorer.ui.train_panel import train_panel
 from explorer.ui.widget import widget
@@ -56,10 +57,9 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     build = build_panel(first)
     with gr.Column(elem_classes="page"):
         notices = widget("notices", {"problems": {}, "targets": TARGETS}, events=("follow",))
-        ribbon = widget("ribbon", first["ribbon"], events=("act", "mend"),
-                        server_functions=[faces_function(services)])  # fmt: skip
-        ribbon_a = widget("ribbon", NO_RIBBON, events=("act",), server_functions=[faces_function(services)],
-                          elem_id="ribbon_a")  # fmt: skip
+        seen_by = [faces_function(services), sights_function(services)]
+        ribbon = widget("ribbon", first["ribbon"], events=("act", "mend"), server_functions=seen_by)
+        ribbon_a = widget("ribbon", NO_RIBBON, events=("act",), server_functions=seen_by, elem_id="ribbon_a")
         with gr.Row(elem_classes="cols"):
             with gr.Column(min_width=0):
                 numbers = widget("numbers", first["numbers"], events=("measured",))

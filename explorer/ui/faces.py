@@ -39,7 +39,7 @@ def faces_function(services: Services) -> Callable[[object], dict]:
 
     def faces(asked: object) -> dict:
         try:
-            body = _body_spec(asked, services)
+            body = body_of(asked, services)
             if body.weights == "imagenet":
                 desk = services.weights.ask(body.arch, wait=PATIENCE)
                 if desk.state == "fetching":
@@ -56,7 +56,7 @@ def faces_function(services: Services) -> Callable[[object], dict]:
     return faces
 
 
-def _body_spec(asked: object, services: Services) -> BodySpec:
+def body_of(asked: object, services: Services) -> BodySpec:
     """The body that a key names; ValueError for what is none, or names a file that may not be opened."""
     if not isinstance(asked, list) or len(asked) != 5:
         raise ValueError("A key names architecture, weights, size, cut and channels.")

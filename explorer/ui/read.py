@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from explorer import link
-from explorer.models.bodies import Cut, legal_cuts, list_archs, resolve_cut
+from explorer.models.archs import get_arch, is_arch
+from explorer.models.bodies import Cut, legal_cuts, resolve_cut
+from explorer.models.build import blamed
+from explorer.models.timm_archs import is_timm
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec
 from explorer.train.schedule import group_rates
 from explorer.views.numbers import rate as words
@@ -106,9 +109,12 @@ def _part(values: Values, name: str, key: str) -> object:
 
 def _arch(values: Values, _files) -> str:
     arch = values.get("arch")
-    if arch not in list_archs():
-        raise SpecError("body.arch", f"There is no body {_short(arch)}: choose one from the list.")
-    return arch
+    if is_arch(arch):
+        return arch
+    if is_timm(arch):
+        with blamed("body.arch"):
+            get_arch(arch)
+    raise SpecError("body.arch", f"There is no body {_short(arch)}: choose one from the list.")
 
 
 def _weights(values: Values, is_allowed_file) -> str:
@@ -126,7 +132,7 @@ def _weights(values: Values, is_allowed_file) -> str:
 def _cut(values: Values, _files) -> int | str | None:
     """The stepper's place; None (the architecture's own) where this body has no such place."""
     arch, cut = values.get("arch"), _part(values, "cut", "value")
-    if arch not in list_archs() or cut is None:
+    if not is_arch(arch) or cut is None:
         return None
     try:
         place = resolve_cut(arch, cut)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Layer, Trace
+from explorer.views.fields import COLUMNS as FIELD
+from explorer.views.fields import Fields, indexed, jump, sees
 from explorer.views.numbers import megabytes, shape, short
 
 GROUPS = (EARLY, LATE, HEAD, MIXED)
@@ -10,13 +12,16 @@ NUMBERS = ("params", "trainable", "macs", "bytes")
 COLUMNS = ("qual", "name", "cls", "detail", "in_shape", "out_shape", *NUMBERS, "group", "container")
 
 
-def table(trace: Trace) -> dict:
+def table(trace: Trace, fields: Fields | None = None) -> dict:
     """The payload of `Explorer.layers`: one array a module in the order of the run, words said once.
 
     {"columns", "words", "groups", "rows": [[qual, name, …, container]], "totals": [params, trainable, MACs, bytes],
     "failed": qual | None}; cls, detail and group are places in `words` and `groups`. Every row holds its own numbers
     only, so that the columns add up to the totals. `container` is 1 for a frame around other modules and nothing
     else, which a table of leaves leaves out.
+
+    With `fields`, receptive fields by name, also {"fields": {"columns", "at": a place in "list" for each row or -1,
+    "list"}}.
     """
     words: dict[str, int] = {}
     rows = [
@@ -29,6 +34,7 @@ def table(trace: Trace) -> dict:
         for layer in trace.layers
     ]  # fmt: skip
     totals = trace.totals
+    at, known = indexed([layer.qual for layer in trace.layers], fields or {})
     return {
         "columns": COLUMNS,
         "words": list(words),
@@ -36,6 +42,7 @@ def table(trace: Trace) -> dict:
         "rows": rows,
         "totals": [totals.params, totals.trainable, totals.macs, totals.activation_bytes],
         "failed": trace.failure.qual if trace.failure else None,
+        **({"fields": {"columns": FIELD, "at": at, "list": known}} if fields else {}),
     }
 
 
@@ -44,13 +51,16 @@ def is_frame(layer: Layer) -> bool:
     return layer.container and not (layer.params or layer.macs or layer.activation_bytes)
 
 
-def table_text(trace: Trace) -> str:
-    """The leaves as lines of text, with the sums below."""
-    lines = [("#", "name", "class", "in shape", "out shape", "params", "trainable", "MACs", "activations")]
+def table_text(trace: Trace, fields: Fields | None = None) -> str:
+    """The leaves as lines of text, with the sums below; with `fields` also what a cell sees, and the step between."""
+    titles = ("sees", "jump") if fields else ()
+    lines = [("#", "name", "class", "in shape", "out shape", *titles, "params", "trainable", "MACs", "activations")]
     for number, layer in enumerate((layer for layer in trace.layers if not is_frame(layer)), 1):
         cls = f"{layer.cls} {layer.detail}".rstrip()
-        lines.append((str(number), layer.qual, cls, shape(layer.in_shape), shape(layer.out_shape), *_numbers(layer)))
-    lines.append(("", "total", "", "", "", *_numbers(trace.totals)))
+        shapes = shape(layer.in_shape), shape(layer.out_shape)
+        seen = (sees(fields.get(layer.qual)), jump(fields.get(layer.qual))) if fields else ()
+        lines.append((str(number), layer.qual, cls, *shapes, *seen, *_numbers(layer)))
+    lines.append(("", "total", "", "", "", *("" for _ in titles), *_numbers(trace.totals)))
     wide = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
     text = [
         "  ".join(

@@ -189,7 +189,7 @@ def _walk(
 ) -> Iterator[Row]:
     """A node's row, then its children's, runs of them folded.
 
-    alone  it has no siblings to choose from: unfolded from the start
+    alone  there is no other to look into: unfolded from the start
     first  it holds the input's end of the body, where the stem is
     again  the sibling before it is of the same kind, and its row stands at the same depth
     """
@@ -198,7 +198,8 @@ def _walk(
     for run in _runs(node.kids, first, each):
         inner = depth + 1
         if len(run) == 1:
-            only, again = alone and len(node.kids) == 1, before is not None and before.kind == run[0].kind
+            only = alone and run[0] is _lone(node)
+            again = before is not None and before.kind == run[0].kind
             yield from _walk(run[0], inner, failed, each, only, first and run[0] is node.kids[0], again)
             before = run[0]
             continue
@@ -209,6 +210,13 @@ def _walk(
         for k, member in enumerate(members):
             again = k > 0 and member.kind == members[k - 1].kind
             yield from _walk(member, inner + 1, failed, each, False, False, again)
+
+
+def _lone(node: Node) -> Node | None:
+    """The only child, or in the body the only one with something inside."""
+    inside = [kid for kid in node.kids if kid.kids] if node.layer.group != HEAD else []
+    lone = node.kids if len(node.kids) == 1 else inside
+    return lone[0] if len(lone) == 1 else None
 
 
 def _runs(kids: tuple[Node, ...], first: bool, each: bool) -> list[tuple[Node, ...]]:

@@ -92,14 +92,15 @@ def test_body_has_the_children_features_and_parameters_of_the_facts(name):
     assert legal_cuts(name)[-1] == resolve_cut(name)
 
 
-@pytest.mark.parametrize("name", FACTS)
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "densenet121", "vgg11_bn", "alexnet"])
 def test_every_legal_cut_builds_what_it_promises(name):
     cuts = legal_cuts(name)
-    total = count(build_on_meta(name))
+    network = build_on_meta(name)
+    total = count(network)
     assert len({cut.name for cut in cuts}) == len(cuts)
     assert [cut.share for cut in cuts] == sorted(cut.share for cut in cuts)
     for cut in cuts[:: max(1, len(cuts) // 4)]:
-        parts = take_apart(build_on_meta(name), cut.name)
+        parts = take_apart(network, cut.name)
         assert tuple(parts.body.eval()(torch.empty(1, 3, 224, 224, device="meta")).shape[1:]) == cut.out_shape
         assert count(parts.body) == pytest.approx(cut.share * total)
         assert count(parts.body) + sum(params for *_, params in parts.dropped) == total

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
-from explorer.models.bodies import build_original, create_body, legal_cuts, list_archs, skips, take_apart
+from explorer.models.bodies import blank_parts, create_body, legal_cuts, list_archs, skips
 from explorer.models.build import features_of
 from explorer.models.groups import Group, check_groups, classifier_groups, freeze, own_names, split_of
 from explorer.models.heads import create_head
@@ -37,6 +37,12 @@ def classifier(name: str, cut: str | None = None) -> nn.Sequential:
         return nn.Sequential(create_body(name, cut=cut), create_head(features_of(name, cut), 37))
 
 
+def shared_classifier(name: str, cut: str | None = None) -> nn.Sequential:
+    """With the body that all share: to be looked at, not to be frozen."""
+    with Blank():
+        return nn.Sequential(blank_parts(name, cut, 3).body, create_head(features_of(name, cut), 37))
+
+
 def sizes(model: nn.Module, groups: tuple[Group, ...]) -> tuple[int, ...]:
     params = dict(model.named_parameters())
     return tuple(sum(params[name].numel() for name in group.params) for group in groups)
@@ -62,21 +68,16 @@ SPLITS = {
 
 @pytest.mark.parametrize("name", list_archs())
 def test_every_architecture_has_three_groups_split_behind_a_scale(name):
-    model = classifier(name)
+    model = shared_classifier(name)
     groups = classifier_groups(model, name)
     assert [group.name for group in groups] == ["body-early", "body-late", "head"]
     assert sum(sizes(model, groups)) == sum(p.numel() for p in model.parameters())
     scales = [place.name for place in skips(name)]
     if name not in FACTS and len(scales) > 1:
-        parts = take_apart(model_of(name), None, name)
+        parts = blank_parts(name, None, 3)
         order = list(own_names(parts.body, parts.names).values())
         before = order[order.index(split_of(name)[0]) - 1]
         assert before == scales[-3] or before.startswith(f"{scales[-3]}.")
-
-
-def model_of(name: str) -> nn.Module:
-    with Blank():
-        return build_original(name)
 
 
 @pytest.mark.parametrize(("name", "split"), SPLITS.items())
@@ -97,12 +98,12 @@ def test_a_body_cut_in_its_graph_keeps_its_groups(name):
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "densenet121", "vgg13_bn", "alexnet"])
 def test_no_cut_leaves_an_empty_group_or_a_parameter_behind(name):
     for cut in legal_cuts(name):
-        model = classifier(name, cut.name)
+        model = shared_classifier(name, cut.name)
         groups = classifier_groups(model, name)
         check_groups(model, groups)
         assert all(group.params for group in groups)
         assert [group.name for group in groups] in (["body-early", "head"], ["body-early", "body-late", "head"])
-    assert len(classifier_groups(classifier(name, legal_cuts(name)[0].name), name)) == 2
+    assert len(classifier_groups(shared_classifier(name, legal_cuts(name)[0].name), name)) == 2
 
 
 def test_every_parameter_belongs_to_exactly_one_group():

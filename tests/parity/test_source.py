@@ -14,15 +14,15 @@ from explorer.views.source import fastai_call
 
 SPECS = (
     ClassifierSpec(BodySpec("resnet18", "random")),
-    ClassifierSpec(BodySpec("resnet18", "random", cut=-3)),
     ClassifierSpec(BodySpec("resnet18", "random", cut="layer2"), HeadSpec(pool="avg")),
+    ClassifierSpec(BodySpec("mobilenet_v2", "random")),
     ClassifierSpec(BodySpec("resnet18", "random", cut="layer3.0"), HeadSpec(lin_ftrs=())),
-    ClassifierSpec(BodySpec("resnet34", "random", n_in=1), HeadSpec(ps=0.25, lin_first=True)),
+    ClassifierSpec(BodySpec("resnet18", "random", cut=-4, n_in=1), HeadSpec(ps=0.25, lin_first=True)),
     ClassifierSpec(BodySpec("squeezenet1_1", "random", cut="features.6"), HeadSpec(first_bn=False)),
     ClassifierSpec(BodySpec("squeezenet1_0", "random", n_in=4), HeadSpec(lin_ftrs=(64, 32), ps=(0.1, 0.0, 0.3)), 3),
     ClassifierSpec(BodySpec("densenet121", "random", cut="features.transition1"), HeadSpec(bn_final=True)),
-    ClassifierSpec(BodySpec("alexnet", "random"), HeadSpec(y_range=(0, 5.5), bn_final=True), 1),
-    ClassifierSpec(BodySpec("resnet18", "random"), HeadSpec(pool=None)),
+    ClassifierSpec(BodySpec("alexnet", "random", cut="features.4"), HeadSpec(y_range=(0, 5.5), bn_final=True), 1),
+    ClassifierSpec(BodySpec("resnet18", "random", cut=5), HeadSpec(pool=None)),
 )
 
 
@@ -47,7 +47,8 @@ def test_there_is_no_call_for_maximum_pooling():
 
 def test_the_learner_is_offered_where_it_keeps_the_cut():
     """vision_learner ignores `cut` (fastai facts A.8)."""
-    own, cut = ClassifierSpec(), ClassifierSpec(BodySpec(cut="layer3"))
+    own, cut, relu = ClassifierSpec(), ClassifierSpec(BodySpec(cut="layer3")), ClassifierSpec(BodySpec("densenet121"))
     assert "vision_learner(dls, resnet34, n_out=37)" in fastai_call(own, trace(own))
     assert "vision_learner" not in fastai_call(cut, trace(cut))
     assert "cut=7" in fastai_call(cut, trace(cut))
+    assert "vision_learner" not in fastai_call(relu, trace(relu))

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from explorer.models import bodies
 from explorer.models.archs import weights_entry
 from explorer.models.bodies import legal_cuts, list_archs
 from explorer.models.build import build_model
@@ -51,7 +52,7 @@ FAMILIES = (
     "resnext50_32x4d", "vgg11", "googlenet", "inception_v3", "mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5",
     "mnasnet0_5", "efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "vit_b_32", "swin_t", "swin_v2_t", "maxvit_t",
 )  # fmt: skip
-ARCHS = (*TOTALS, *FAMILIES)
+ARCHS = ("resnet18", "squeezenet1_1", "densenet121", "vgg11_bn", "alexnet", *FAMILIES)  # one of each kind
 FIXED = ("vit_b_32", "maxvit_t")  # they take pictures of 224 px
 SMALLEST = {"alexnet": 63, "vgg11_bn": 32, "vgg19_bn": 32, "squeezenet1_0": 21, "squeezenet1_1": 17, "densenet121": 29}
 
@@ -325,8 +326,9 @@ def test_what_cannot_be_built_is_refused_at_its_field(body: BodySpec, field: str
 
 def test_a_change_of_the_head_does_not_run_the_body_again(monkeypatch: pytest.MonkeyPatch):
     built = []
-    real = tracer.blank_body
-    monkeypatch.setattr(tracer, "blank_body", lambda *args: built.append(args) or real(*args))
+    real = tracer.watch
+    monkeypatch.setattr(tracer, "watch", lambda *args: built.append(args[1]) or real(*args))
+    tracer.trace_head.cache_clear()
     tracer.trace_body.cache_clear()
     tracer._trace.cache_clear()
     spec = spec_of("resnet18", 71)
@@ -334,10 +336,37 @@ def test_a_change_of_the_head_does_not_run_the_body_again(monkeypatch: pytest.Mo
     trace(replace(spec, head=HeadSpec(ps=0.125)))
     trace(replace(spec, n_out=3))
     trace(replace(spec, body=replace(spec.body, weights="imagenet")))
-    assert built == [("resnet18", None, 3)]
+    assert [shape for shape in built if len(shape) == 3 and shape[0] == 3] == [(3, 71, 71)]
     assert trace(spec) is trace(spec)
     trace(replace(spec, body=replace(spec.body, size=72)))
-    assert len(built) == 2
+    assert (3, 72, 72) in built
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "swin_t", "vit_b_16", "densenet121"])
+def test_another_size_cut_or_channel_count_does_not_build_the_network_again(arch: str, monkeypatch: pytest.MonkeyPatch):
+    spec = spec_of(arch, 224)
+    trace(spec)
+    first = trace(replace(spec, body=replace(spec.body, n_in=4)))
+    monkeypatch.setattr(bodies, "build_original", lambda *args: pytest.fail("the network was built again"))
+    found = trace(replace(spec, body=replace(spec.body, size=192)))
+    assert found.in_shape == (3, 192, 192)
+    for cut in legal_cuts(arch)[3::9]:
+        for n_in in (1, 2, 3, 12):
+            found = trace(replace(spec, body=replace(spec.body, cut=cut.name, n_in=n_in)))
+            assert found.failure is None and found.in_shape == (n_in, 224, 224)
+    tracer.trace_body.cache_clear()
+    tracer._trace.cache_clear()
+    assert trace(spec).in_shape[0] == 3 and first.in_shape[0] == 4
+    assert trace(spec).failure is None and trace(replace(spec, body=replace(spec.body, n_in=4))) == first
+
+
+@pytest.mark.parametrize("arch", FAMILIES)
+def test_the_split_is_the_same_from_the_run_at_hand(arch: str):
+    parts = tracer.blank_body(arch, None, 3)
+    names = tracer.own_names(parts.body, parts.names)
+    if not tracer.get_arch(arch).split:
+        run = tracer.watch(parts.body, (3, 224, 224))
+        assert tracer.find_split(parts.body, names, run.outputs) == tracer.split_of(arch)
 
 
 def test_tracing_needs_no_real_tensor(monkeypatch: pytest.MonkeyPatch):
@@ -345,6 +374,8 @@ def test_tracing_needs_no_real_tensor(monkeypatch: pytest.MonkeyPatch):
     made = []
     real = nn.Parameter.__new__
     monkeypatch.setattr(nn.Parameter, "__new__", lambda cls, data=None, *a: made.append(data) or real(cls, data, *a))
+    bodies._original_on_meta.cache_clear()
+    bodies.blank_parts.cache_clear()
     tracer.blank_body("resnet152", None, 4)
     tracer.blank_head(HeadSpec(), 2048, 37)
     assert len(made) > 400 and all(data.is_meta for data in made)
@@ -354,11 +385,11 @@ def test_threads_find_what_one_thread_finds():
     specs = [
         spec_of(arch, size, HeadSpec(lin_ftrs=(width,)))
         for arch in ("resnet18", "squeezenet1_1", "alexnet")
-        for size in (30, 67, 96)
+        for size in (30, 67, 96, 128)
         for width in (8, 9)
     ] * 3
     random.Random(0).shuffle(specs)
-    for cached in (tracer._trace, tracer.trace_body, tracer.trace_head):
+    for cached in (tracer._trace, tracer.trace_body, tracer.trace_head, bodies.blank_parts, bodies._original_on_meta):
         cached.cache_clear()
     with ThreadPoolExecutor(12) as pool:
         found = list(pool.map(trace, specs))
