@@ -13,7 +13,12 @@ app: $(RUN)
 	$(PY) app.py
 
 test: $(DEV) chromium lint
+ifdef ARGS
 	$(PY) -m pytest $(ARGS)
+else
+	OMP_NUM_THREADS=1 $(PY) -m pytest --ignore tests/browser -n 2 --dist loadfile
+	$(PY) -m pytest tests/browser
+endif
 
 lint: $(DEV)
 	$(VENV)/bin/ruff check .

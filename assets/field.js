@@ -86,12 +86,13 @@ Explorer.fieldSource = call => {
 // show({spec, qual, photo, name, grid, left_out}) tells which layer; point([row, column] | null) which of its
 // cells, null for the one in the middle; cell() is the one that is shown, null where the map shows other cells.
 Explorer.fieldView = (place, text, source, told = () => {}) => {
-  const { el, svg, fields } = Explorer, LEAST = 5;             // px of the smallest box
+  const { el, svg, fields } = Explorer, LEAST = 5, SMALL = .12;  // px of the smallest box; share of the picture's side up to which a box is shown large too
   const frame = el('div', 'frame', null, place), photo = el('img', '', null, frame), heat = el('div', 'heat', null, frame);
+  const loupe = el('div', 'loupe', null, frame), near = el('div', '', null, loupe), nearPhoto = el('img', '', null, near), nearHeat = el('div', 'heat', null, near);
   const over = svg('svg', { 'aria-hidden': 'true', preserveAspectRatio: 'none' }, frame);
   const line = el('p', 'sees', null, text), button = el('button', 'btn', 'Effective field', text), effect = el('p', 'help effect', null, text);
   let of = null, known = null, at = null, key = '';
-  photo.alt = '';
+  photo.alt = nearPhoto.alt = '';
   frame.hidden = button.hidden = true;
   button.type = 'button';
   button.title = 'How strongly each pixel really moves this cell: the gradient of the cell, on this photo';
@@ -104,12 +105,13 @@ Explorer.fieldView = (place, text, source, told = () => {}) => {
     key = now;
     of = { ...layer, size };
     const [picture, answer] = await Promise.all([
-      source.picture({ photo: of.photo, n_in: of.spec.body.n_in === 1 ? 1 : 3 }),
+      source.picture({ photo: of.photo, size, n_in: of.spec.body.n_in === 1 ? 1 : 3 }),
       of.qual ? source.field({ spec: of.spec, qual: of.qual }) : {},
     ]);
     if (now !== key) return;
+    if (answer.error || picture.error) key = '';                // asked again the next time
     known = answer.field ? { ...answer, field: fields.named(answer.columns, answer.field) } : null;
-    if (picture.uri) photo.src = picture.uri;
+    if (picture.uri) photo.src = nearPhoto.src = picture.uri;
     frame.hidden = !picture.uri;
     line.classList.toggle('problem', Boolean(answer.error));
     point(null);
@@ -152,9 +154,11 @@ Explorer.fieldView = (place, text, source, told = () => {}) => {
     over.replaceChildren();
     over.setAttribute('viewBox', `0 0 ${size} ${size}`);
     if (found) outline(found, size);
+    magnify(found, size);
     if (at && found) {
       const [top, left, bottom, right] = found;
-      line.textContent = `The cell in row ${at[0]}, column ${at[1]} sees rows ${top} to ${bottom - 1} and columns ${left} to ${right - 1}.`;
+      const what = (bottom - top) * (right - left) === size * size ? 'the whole picture' : `rows ${top} to ${bottom - 1} and columns ${left} to ${right - 1}`;
+      line.textContent = `The cell in row ${at[0]}, column ${at[1]} sees ${what}.`;
     } else line.textContent = at ? 'This cell sees nothing of the picture.' : fields.words(known?.field, size);
     frame.setAttribute('role', 'img');
     frame.setAttribute('aria-label', `The photo. ${line.textContent}`);
@@ -173,6 +177,16 @@ Explorer.fieldView = (place, text, source, told = () => {}) => {
     for (const cls of ['under', 'box']) svg('rect', { class: cls, x: x1, y: y1, width: w1, height: h1 }, over);
   }
 
+  // A small box is shown large in the corner that is farther from it, with half of it again to either side.
+  function magnify(found, size) {
+    const [top, left, bottom, right] = found ?? [0, 0, size, size], side = Math.max(bottom - top, right - left), region = 2 * side;
+    loupe.hidden = side > SMALL * size;
+    if (loupe.hidden) return;
+    const x = (left + right - region) / 2, y = (top + bottom - region) / 2;
+    loupe.classList.toggle('left', left + right > size);
+    Object.assign(near.style, { width: `${100 * size / region}%`, height: `${100 * size / region}%`, left: `${-100 * x / region}%`, top: `${-100 * y / region}%` });
+  }
+
   // ---- the effective field ----
   const heats = new Map();
   let pressed = false, waiting = '';
@@ -180,7 +194,7 @@ Explorer.fieldView = (place, text, source, told = () => {}) => {
   function lay(answer) {
     frame.classList.toggle('hot', Boolean(answer));
     button.setAttribute('aria-pressed', Boolean(answer));
-    heat.style.maskImage = answer ? `url(${answer.uri})` : '';
+    heat.style.maskImage = nearHeat.style.maskImage = answer ? `url(${answer.uri})` : '';
     effect.classList.remove('problem');
     effect.textContent = answer ? found(answer) : waiting ? 'Computing the gradient…' : '';
   }

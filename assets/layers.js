@@ -15,13 +15,13 @@ Explorer.layers = (element, props, trigger, watch) => {
     { id: 'detail', title: 'detail', text: row => row.detail, by: row => row.detail },
     { id: 'in_shape', title: 'in shape', text: row => shape(row.in_shape), by: row => size(row.in_shape) },
     { id: 'out_shape', title: 'out shape', text: row => shape(row.out_shape), by: row => size(row.out_shape) },
-    { id: 'sees', title: 'sees', text: row => (known ? fields.sees(row.field) : ''), by: row => fields.order(row.field), hint: row => fields.exact(row.field), right: true },
-    { id: 'jump', title: 'jump', text: row => fields.step(row.field), by: row => row.field?.jump_y ?? -1, hint: row => (row.field ? 'pixels from one cell to the next' : ''), right: true },
     { id: 'params', title: 'params', text: row => count(row.params), by: row => row.params, sum: exact, right: true },
     { id: 'trainable', title: 'trainable', text: row => count(row.trainable), by: row => row.trainable, sum: exact, right: true },
     { id: 'macs', title: 'MACs', text: row => (row.macs ? short(row.macs) : ''), by: row => row.macs, sum: short, hint: row => exact(row.macs), right: true },
     { id: 'bytes', title: 'MB', text: row => (row.bytes ? megabytes(row.bytes) : ''), by: row => row.bytes, sum: megabytes, hint: row => `${exact(row.bytes)} bytes of activations`, right: true },
     { id: 'share', title: 'share', text: row => (row.params ? percent(row) : ''), by: row => row.params, right: true },
+    { id: 'sees', title: 'sees', text: row => (known ? fields.sees(row.field) : ''), by: row => fields.order(row.field), hint: row => fields.exact(row.field), right: true },
+    { id: 'jump', title: 'jump', text: row => fields.step(row.field), by: row => row.field?.jump_y ?? -1, hint: row => (row.field ? 'pixels from one cell to the next' : ''), right: true },
   ];
   const SUMS = ['params', 'trainable', 'macs', 'bytes'];
   const count = n => (n ? exact(n) : '');
@@ -186,8 +186,8 @@ Explorer.layers = (element, props, trigger, watch) => {
   // The rows as they stand, exact numbers, with a line of names.
   function written(comma) {
     const quote = value => (/[",\t\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
-    const names = ['number', 'qual', 'name', 'class', 'detail', 'in_shape', 'out_shape', 'sees', 'jump', 'params', 'trainable', 'macs', 'activation_bytes', 'share', 'group'];
-    const values = row => [row.number, row.qual, row.label, row.cls, row.detail, shape(row.in_shape), shape(row.out_shape), known ? fields.sees(row.field) : '', fields.step(row.field), row.params, row.trainable, row.macs, row.bytes, totals.params ? (row.params / totals.params).toFixed(6) : '', row.group];
+    const names = ['number', 'qual', 'name', 'class', 'detail', 'in_shape', 'out_shape', 'params', 'trainable', 'macs', 'activation_bytes', 'share', 'sees', 'jump', 'group'];
+    const values = row => [row.number, row.qual, row.label, row.cls, row.detail, shape(row.in_shape), shape(row.out_shape), row.params, row.trainable, row.macs, row.bytes, totals.params ? (row.params / totals.params).toFixed(6) : '', known ? fields.sees(row.field) : '', fields.step(row.field), row.group];
     return [names, ...shown.map(values)].map(cells => cells.map(quote).join(comma)).join('\n') + '\n';
   }
 

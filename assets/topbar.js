@@ -17,6 +17,8 @@ Explorer.topbar = (element, props, trigger, watch) => {
     if (state.opened) root.dataset.opened = '';        // the link of this visit has been read
   });
 
+  setTimeout(() => { root.dataset.opened ??= ''; }, 30000);          // a link that is never answered does not lock the page
+
   // The address follows the knobs, so that a reload brings them back.
   function follow(link = '') {
     const theme = new URLSearchParams(location.search).get('__theme');

@@ -10,6 +10,7 @@ python -m benchmarks.memory ARCH SIZE BATCH PRECISION FROZEN prints the JSON of 
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -132,6 +133,7 @@ def peak_bytes(
     model: nn.Module, optimizer: torch.optim.Optimizer, shape: tuple[int, ...], precision: str = "float32"
 ) -> int:
     """Most bytes alive in `train`, the weights among them; the optimiser comes without state."""
+    gc.collect()  # what earlier work left behind is not to be freed, and counted, while this is watched
     standing = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors_of(model)}
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         train(model, optimizer, shape, precision)

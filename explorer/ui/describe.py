@@ -22,6 +22,7 @@ from explorer.trace.memory import kept_per_layer
 from explorer.trace.records import Trace, freeze_rows, groups_of
 from explorer.trace.summary import torchinfo_text
 from explorer.trace.tracer import trace
+from explorer.ui.field_desk import fields
 from explorer.ui.read import Reading, cut_steps, usual_rates
 from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsState
@@ -119,7 +120,7 @@ def one_tab(view: View, reading: Reading, shown: Trace, services: Services) -> d
         laid = laid_over(reading, shown, view.measure)
         return {"tree": tree(laid, MEASURES[view.measure]) if view.measure else tree(shown)}
     if view.tab == "layers":
-        return {"layers": table(shown)}
+        return {"layers": table(shown, fields(spec))}
     if view.tab == "cost":
         frozen = frozen_count(reading.train, len(groups_of(shown)))
         return {"cost": cost(spec, shown, reading.train, frozen)}

@@ -14,7 +14,7 @@ from torch import nn
 from explorer.data.batches import data_uri
 from explorer.data.pictures import converted, middle_square, to_array
 from explorer.models.build import blank_body
-from explorer.spec import ClassifierSpec, SpecError
+from explorer.spec import ClassifierSpec, SpecError, check_whole
 from explorer.trace.receptive import Field, effective_field, receptive_fields
 from explorer.trace.records import Trace
 from explorer.trace.tracer import trace
@@ -32,7 +32,6 @@ from explorer.ui.services import Services
 from explorer.views import activations as views
 from explorer.views.fields import COLUMNS, packed, rounded
 
-PHOTO_SIDE = 400
 MOST_WORK = 50e9  # multiply-accumulates of a forward pass; with its gradient it takes three times as long
 SHARE = 0.9
 BUSY = "Another effective field is being computed: try again in a few seconds."
@@ -65,7 +64,7 @@ def field_functions(services: Services) -> tuple[Callable, Callable, Callable]:
     one_at_a_time = Lock()
 
     def picture(asked: object) -> dict:
-        """{"photo": {"sample"} or {"uri"}, "n_in"} -> {"uri"}: the part of it that the network is shown."""
+        """{"photo": {"sample"} or {"uri"}, "size", "n_in"} -> {"uri"}: the photo as the network gets it."""
         return _told(asked, _picture)
 
     def field(asked: object) -> dict:
@@ -78,7 +77,7 @@ def field_functions(services: Services) -> tuple[Callable, Callable, Callable]:
     def effective(asked: object) -> dict:
         """{"spec", "qual", "photo", "cell": as in "cells" or null} -> {"uri", "share", "of"}.
 
-        "uri" is a mask, as opaque as the root of each pixel's strength. "share" of the cell's box is what its
+        "uri" is a mask, `opacity` of each pixel's strength. "share" of the cell's box is what its
         strongest pixels cover that hold 90 % of the strength, None where nothing flows back; "of" names the box, the
         "field" or the whole "picture".
         """
@@ -164,7 +163,8 @@ def _told(asked: object, work: Callable[[Mapping], dict]) -> dict:
 
 def _picture(wish: Mapping) -> dict:
     photo = converted(read_photo(wish.get("photo")), 1 if wish.get("n_in") == 1 else 3)
-    side = min(PHOTO_SIDE, *photo.size)
+    side = wish.get("size")
+    check_whole("body.size", "The image size", side, 1, LARGEST)
     return {"uri": data_uri(torch.from_numpy(to_array(middle_square(photo, side))), side)}
 
 
@@ -216,16 +216,22 @@ def _effective(wish: Mapping, spec: ClassifierSpec, lock: Lock) -> dict:
 
 
 def _heat(strength: np.ndarray, field: Field | None, cell: tuple[int, ...] | None) -> dict:
-    mask = np.rint(255 * np.sqrt(np.nan_to_num(strength))).astype(np.uint8)
     size = strength.shape
     box = field.box(field.centre if cell is None else cell, strict=True) if field else (0, 0, *size)
     area = (box[2] - box[0]) * (box[3] - box[1])
     needed = strongest(strength)
     return {
-        "uri": views.sheet(mask[None], columns=1, gutter=0)["uri"],
+        "uri": views.sheet(opacity(strength)[None], columns=1, gutter=0)["uri"],
         "share": round(needed / area, 4) if needed and area else None,
         "of": "picture" if area == math.prod(size) else "field",
     }
+
+
+def opacity(strength: np.ndarray) -> np.ndarray:
+    """Strength as 0 to 255: the root, so that the weak can be seen, with the strongest hundredth alike, and 0 for 0."""
+    values = np.nan_to_num(strength)
+    top = np.quantile(values[values > 0], 0.99) if values.any() else 1.0
+    return np.ceil(255 * np.sqrt(np.minimum(1.0, values / top))).astype(np.uint8)
 
 
 def strongest(strength: np.ndarray, share: float = SHARE) -> int:

@@ -83,7 +83,7 @@ def ribbon(
         "size": spec.body.size,
         "n_out": spec.n_out,
         "headline": f"{spec.body.arch}, cut after {behind}, new head for {spec.n_out} {n_classes_word}",
-        "subline": _subline(trace, weights),
+        "subline": _subline(trace, weights, loading),
         "input": {"shape": list(trace.in_shape), "say": f"photo, {shape(trace.in_shape)}"},
         "stages": drawn,
         "cuts": _cuts(cuts, place, stages),
@@ -189,7 +189,7 @@ def _drawn_at(trace: Trace, stages: Sequence[Stage]) -> Failure | None:
 
 def cut_name(cut: Place, stages: Sequence[Stage], whole: bool) -> str:
     """What the cut lies behind, in words: "layer4", "denseblock3", "features.12"; the last stage of a whole body."""
-    named = {item.name for stage in stages for item in stage.items if item.slabs}
+    named = {item.name for stage in stages for item in stage.items}
     return stages[-1].name if whole and cut.name not in named else _without_prefix(cut.name)
 
 
@@ -333,11 +333,13 @@ def _rates(lrs: float | Sequence[float] | None, count: int) -> list[float]:
     return rates[-count:] if len(rates) >= count else [rates[0]] * (count - len(rates)) + rates
 
 
-def _subline(trace: Trace, weights: str) -> str:
+def _subline(trace: Trace, weights: str, loading: bool) -> str:
     body = weights_words(sum(row.params for row in trace.layers if row.group in (EARLY, LATE)))
     new = weights_words(sum(row.params for row in trace.layers if row.group == HEAD))
     if weights == "random":
         return f"{body} random weights"
+    if loading:
+        return f"looking for the {body} weights, {new} new ones"
     borrowed = "borrowed weights" if weights == "imagenet" else f"weights from {PurePath(weights).name}"
     return f"{body} {borrowed}, {new} new ones"
 

@@ -11,6 +11,8 @@ from explorer.models.bodies import list_archs
 from explorer.spec import BodySpec, ClassifierSpec
 from explorer.trace.records import Trace, freeze_rows
 from explorer.trace.tracer import trace
+from explorer.ui.field_desk import fields
+from explorer.views.fields import COLUMNS, jump, packed, sees
 from explorer.views.table import NUMBERS, table, table_text
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -59,5 +61,42 @@ def test_the_payload_is_safe_for_gradio():
     assert '"path"' not in json.dumps(table(classifier("densenet201")))
 
 
+def test_fields_stand_beside_their_rows_each_once():
+    spec = ClassifierSpec(BodySpec(arch="densenet121"))
+    record, known = trace(spec), fields(spec)
+    payload = table(record, known)["fields"]
+    assert len(payload["list"]) == len(set(map(tuple, payload["list"]))) < len(payload["at"]) == len(record.layers)
+    for layer, at in zip(record.layers, payload["at"], strict=True):
+        assert known[layer.qual] == (payload["list"][at] if at >= 0 else None)
+    assert "fields" not in table(record) and "fields" not in table(record, {})
+
+
+def field(**numbers) -> list[float]:
+    return [numbers.get(column, 0) for column in COLUMNS]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "seen", "step"),
+    [
+        ({"height": 99, "width": 99, "jump_y": 8, "jump_x": 8}, "99×99", "8"),
+        ({"height": 99, "width": 7.5, "jump_y": 8, "jump_x": 4, "gated": 1}, "99×7.5 +gate", "8×4"),
+        ({"height": 224, "width": 224, "jump_y": 8, "jump_x": 8, "whole": 1, "gated": 1}, "all", ""),
+        ({}, "nothing", "0"),
+    ],
+)
+def test_a_field_in_words(numbers, seen, step):
+    assert (sees(field(**numbers)), jump(field(**numbers))) == (seen, step)
+
+
+def test_a_field_that_is_not_known_says_so():
+    assert (sees(None), jump(None)) == ("?", "")
+    assert packed({"0": None}, 64)["at"] == [-1]
+
+
 def test_the_text_twin_stays_as_it_is():
-    assert table_text(classifier("squeezenet1_1")) == (GOLDEN / "table_squeezenet1_1.txt").read_text()
+    spec = ClassifierSpec(BodySpec(arch="squeezenet1_1"))
+    assert table_text(trace(spec), fields(spec)) == (GOLDEN / "table_squeezenet1_1.txt").read_text()
+
+
+def test_the_text_twin_does_without_fields():
+    assert "sees" not in table_text(classifier("squeezenet1_1"))
