@@ -15,7 +15,7 @@ from explorer.ui.classifier_handlers import ClassifierHandlers, Held
 from explorer.ui.cost_desk import cost_functions
 from explorer.ui.describe import AT_FIRST
 from explorer.ui.faces import faces_function
-from explorer.ui.field_desk import sights_function
+from explorer.ui.field_desk import field_functions, sights_function
 from explorer.ui.services import Services
 from explorer.ui.train_panel import train_panel
 from explorer.ui.widget import widget
@@ -71,7 +71,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
                     with gr.Tab("Cost", id="cost", elem_id="tab-cost"):
                         spent = widget("cost", events=("measured",), server_functions=cost_functions())
                     with gr.Tab("Activations", id="activations", elem_id="tab-activations"):
-                        seen = widget("activations", server_functions=activations_functions(services))
+                        inside = [*activations_functions(services), *field_functions(services)]
+                        seen = widget("activations", server_functions=inside)
                     with gr.Tab("Compare", id="compare", elem_id="tab-compare"):
                         compared = widget("compare", {}, events=("act",))
                     with gr.Tab("Code", id="code", elem_id="tab-code"):
