@@ -26,7 +26,7 @@ from explorer.models import graphs, timm_archs
 from explorer.models.archs import OPTIONS, get_arch, is_arch, list_archs
 from explorer.models.cutting import ChannelsFirst, Entry, TokensToMap, open_children, open_features, open_network
 from explorer.models.graphs import Graph, Place
-from explorer.models.meta import Blank, to_blank
+from explorer.models.meta import Blank, blank_copy, to_blank
 from explorer.models.weights import adapt_kernel, first_kernel, load_weights, own_key
 
 Architecture = str | Callable[..., nn.Module] | nn.Module
@@ -169,7 +169,7 @@ def take_apart(original: nn.Module, cut: int | str | None = None, title: str = "
         else:
             entries, dropped = _open_at(original, _place(read_graph(title), cut, title), traced=True)
     else:
-        on_meta = _meta_copy(original)
+        on_meta = blank_copy(original)
         graph = graphs.read_network(on_meta)
         place = _own_place(on_meta, graph, title) if cut is None else _place(graph, cut, title)
         entries, dropped = _open_at(original, place, graph.traced)
@@ -289,19 +289,9 @@ def _on_meta(arch: Architecture) -> nn.Module:
     if name is not None:
         return _original_on_meta(name)
     if isinstance(arch, nn.Module):
-        return _meta_copy(arch)
+        return blank_copy(arch)
     with Blank():
         return build_original(arch)
-
-
-def _meta_copy(module: nn.Module) -> nn.Module:
-    """A copy on the meta device; the numbers are not copied on the way."""
-    tensors = [*module.parameters(), *module.buffers()]
-    blank = {
-        id(t): nn.Parameter(t.detach().to("meta"), t.requires_grad) if isinstance(t, nn.Parameter) else t.to("meta")
-        for t in tensors
-    }
-    return copy.deepcopy(module, blank)
 
 
 @lru_cache(maxsize=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -50,6 +51,16 @@ def to_blank(module: nn.Module) -> nn.Module:
                 if not buffer.is_meta:
                     inner._buffers[name] = buffer.to("meta")
     return module
+
+
+def blank_copy(module: nn.Module) -> nn.Module:
+    """A copy on the meta device; the numbers are not copied on the way."""
+    tensors = [*module.parameters(), *module.buffers()]
+    blank = {
+        id(t): nn.Parameter(t.detach().to("meta"), t.requires_grad) if isinstance(t, nn.Parameter) else t.to("meta")
+        for t in tensors
+    }
+    return copy.deepcopy(module, blank)
 
 
 class ShapesOnly(TorchFunctionMode):

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from explorer.models import graphs
 from explorer.models.graphs import Graph, Place
-from explorer.models.meta import Blank, ShapesOnly
+from explorer.models.meta import Blank, ShapesOnly, blank_copy
 
 PREFIX = "timm:"
 SWITCH = "EXPLORER_TIMM"
@@ -201,7 +201,7 @@ def open_stage(network: nn.Module, place: str) -> tuple[nn.Module, list[tuple[st
     found = stage_names(network)
     opened = network if place == LAST else _stage(network, found.index(place))
     lean, dropped = _without(opened, _idle(opened))
-    return (lean, dropped) if _runs(_blank_copy(lean)) else (opened, [])
+    return (lean, dropped) if _runs(blank_copy(lean)) else (opened, [])
 
 
 def stage_names(network: nn.Module) -> tuple[str, ...]:
@@ -416,7 +416,7 @@ def _used(network: nn.Module, x: Tensor) -> int:
 def _idle(network: nn.Module, x: Tensor | None = None) -> tuple[str, ...]:
     """The shallowest modules in which nothing runs in eval mode, of the network's own children and of its lists."""
     ran: set[nn.Module] = set()
-    blank = network if x is not None else _blank_copy(network)
+    blank = network if x is not None else blank_copy(network)
     x = graphs.blank_picture(blank) if x is None else x
     hooks = [module.register_forward_pre_hook(lambda module, args: ran.add(module)) for module in blank.modules()]
     try:
@@ -452,16 +452,6 @@ def _without(network: nn.Module, idle: Sequence[str]) -> tuple[nn.Module, list[t
             opened._modules[outer]._modules = dict(network._modules[outer]._modules)
         (opened._modules[outer] if outer else opened)._modules[key] = nn.Identity()
     return opened, dropped
-
-
-def _blank_copy(module: nn.Module) -> nn.Module:
-    """A copy on the meta device; the numbers are not copied on the way."""
-    tensors = [*module.parameters(), *module.buffers()]
-    blank = {
-        id(t): nn.Parameter(t.detach().to("meta"), t.requires_grad) if isinstance(t, nn.Parameter) else t.to("meta")
-        for t in tensors
-    }
-    return copy.deepcopy(module, blank)
 
 
 @lru_cache(maxsize=1)

@@ -16,6 +16,7 @@ from math import prod
 from torch import nn
 
 from explorer.models.graphs import SIZE
+from explorer.models.meta import blank_copy
 from explorer.spec import HeadSpec
 from explorer.trace import cost
 from explorer.trace.needs import BEFORE, FLATTEN, POOL, Need, need, smallest_input
@@ -332,7 +333,7 @@ def diagnose(module: nn.Module, in_shape: Shape, name: str = "") -> Failure | No
     computed. The failure's `qual` is the broken module's name below `module` ("" for itself), under `name` where one
     is given; a fix names that module and an argument of it ("1.in_features"), and `mend` carries it out.
     """
-    blank = copy.deepcopy(module).to("meta")
+    blank = blank_copy(module)
     run = watch(blank, in_shape)
     found = find_break(blank, run, error_of(blank, in_shape) if run.broke is not None else None, name)
     return None if found is None else _own_failure(found, blank)

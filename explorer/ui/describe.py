@@ -73,7 +73,7 @@ def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str
     rates = group_rates(shown, train)
     frozen = frozen_count(train, len(rates))
     payloads = {
-        "ribbon": marked(draw(reading, services, view.measure), "B" if view.pinned else ""),
+        "ribbon": marked(draw(reading, shown, services, view.measure), "B" if view.pinned else ""),
         "cut": cut_steps(spec),
         "groups": {**groups(shown, frozen, rates), "help": GROUPS_HELP[train.schedule]},
         "weightsline": weights_line(spec),
@@ -117,8 +117,7 @@ def one_tab(view: View, reading: Reading, shown: Trace, services: Services) -> d
     if view.tab == "compare":
         return {"compare": compare(design(view.pinned), design(reading)) if view.pinned else {}}
     if view.tab == "tree":
-        laid = laid_over(reading, shown, view.measure)
-        return {"tree": tree(laid, MEASURES[view.measure]) if view.measure else tree(shown)}
+        return {"tree": tree(laid_over(reading, shown, view.measure), MEASURES[view.measure or "params"])}
     if view.tab == "layers":
         return {"layers": table(shown, fields(spec))}
     if view.tab == "cost":
@@ -150,10 +149,9 @@ def suggestions(spec: ClassifierSpec) -> dict[str, dict[str, str]]:
     }
 
 
-def draw(reading: Reading, services: Services, measure: str = "") -> dict[str, object]:
-    """The ribbon of a design. Raises SpecError where nothing can be built."""
+def draw(reading: Reading, shown: Trace, services: Services, measure: str = "") -> dict[str, object]:
+    """The ribbon of a design, whose trace is `shown`."""
     spec, train = reading.spec, reading.train
-    shown = shown_trace(spec, train)
     rates = group_rates(shown, train)
     frozen = frozen_count(train, len(rates))
     return ribbon(
@@ -169,7 +167,9 @@ def draw(reading: Reading, services: Services, measure: str = "") -> dict[str, o
 
 def draw_pinned(pinned: Reading | None, services: Services) -> dict[str, object]:
     """The second ribbon: the pinned design's, or none. Raises SpecError where nothing can be built."""
-    return marked(draw(pinned, services), "A") if pinned else NO_RIBBON
+    if pinned is None:
+        return NO_RIBBON
+    return marked(draw(pinned, shown_trace(pinned.spec, pinned.train), services), "A")
 
 
 def design(reading: Reading) -> Design:
@@ -181,7 +181,7 @@ def design(reading: Reading) -> Design:
 
 def code(spec: ClassifierSpec, shown: Trace) -> dict[str, object]:
     """The script that builds this model, and the fastai call that does, where there is one."""
-    call = fastai_call(spec, shown) or ""
+    call = fastai_call(spec, shown)
     return {
         "sections": [
             {"title": "PyTorch", "lang": "python", "text": script(spec, shown), "note": ""},

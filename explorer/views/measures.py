@@ -32,11 +32,6 @@ def with_kept(trace: Trace, kept: Mapping[str, int]) -> Trace:
     return replace(trace, layers=layers, totals=add_up(layers))
 
 
-def amount(measure: Measure, rows: Iterable[Layer]) -> int:
-    """What these rows cost together."""
-    return sum(getattr(row, measure.field) for row in rows)
-
-
 def share(measure: Measure, rows: Iterable[Layer], trace: Trace) -> float:
     """The part of the whole that these rows cost, 0 to 1."""
-    return amount(measure, rows) / (getattr(trace.totals, measure.field) or 1)
+    return sum(getattr(row, measure.field) for row in rows) / (getattr(trace.totals, measure.field) or 1)
