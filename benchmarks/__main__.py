@@ -20,20 +20,20 @@ PLACE = Path(__file__).parent / "results.md"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the modules, print the table, write it beside this file (or to --out)."""
+    """Run the modules, print the table, write it beside this file (or to --out); 1 where a module failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer repeats; under three minutes")
     parser.add_argument("--only", default=",".join(MODULES), help="modules, separated by commas")
     parser.add_argument("--out", type=Path, default=PLACE, help="where the table is written")
     options = parser.parse_args(arguments)
-    lines = [*heading(options.quick)]
+    lines, failed = [*heading(options.quick)], []
     for line in lines:
         print(line, flush=True)
-    for line in table(options.only.split(","), options.quick):
+    for line in table(options.only.split(","), options.quick, failed):
         print(line, flush=True)
         lines.append(line)
     options.out.write_text("\n".join(lines) + "\n")
-    return 0
+    return 1 if failed else 0
 
 
 def heading(quick: bool) -> Iterator[str]:
@@ -51,14 +51,16 @@ def heading(quick: bool) -> Iterator[str]:
     yield "| --- | ---: | --- | ---: | ---: | --- |"
 
 
-def table(modules: list[str], quick: bool) -> Iterator[str]:
-    """A line a measurement; a module that cannot run here says why in its line."""
+def table(modules: list[str], quick: bool, failed: list[str]) -> Iterator[str]:
+    """A line a measurement; a module that cannot run here says why in its line, one whose check fails is put down."""
     for name in modules:
         try:
             for what, ours, peer, theirs, reach in importlib.import_module(f"benchmarks.{name}").rows(quick):
                 ratio = f"{ours / theirs:.2f}×" if theirs else ""
                 yield f"| {what} | {ours:.4g} | {peer} | {f'{theirs:.4g}' if theirs else ''} | {ratio} | {reach} |"
         except (ImportError, FileNotFoundError, RuntimeError) as error:
+            if isinstance(error, RuntimeError):
+                failed.append(name)
             yield f"| {name} | | {str(error).splitlines()[0]} | | | |"
 
 
