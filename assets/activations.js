@@ -14,7 +14,8 @@ Explorer.activations = (element, props, trigger, watch, server) => {
   const figures = el('dl', 'figures', null, beside), source = Explorer.fieldSource(call), seen = Explorer.fieldView(sight, el('div', 'field', null, beside), source);
   const strip = el('div', 'strip', null, main), hint = el('p', 'help hint', null, main);
   const charts = el('div', 'charts', null, main), values = el('figure', 'values', null, charts), network = el('figure', 'network', null, charts);
-  const notes = el('ul', 'notes', null, main), dialog = enlarged();
+  const notes = el('ul', 'notes', null, main), enlarged = enlargement();
+  hint.after(enlarged.box);
   Explorer.duringRun(el('section', 'during', null, root));
   let value = null, photo = { sample: 'cat' }, shown = null, shownKey = '', busy = false, wanted = '', waiting = 0, labelled = '', drawn = '';
   const answers = new Map(), soon = Explorer.whenShown(root, ask), tiles = [];
@@ -163,6 +164,7 @@ Explorer.activations = (element, props, trigger, watch, server) => {
     strip.className = `strip ${shown.kind}`;
     if (shown.kind === 'maps') shown.channels.forEach(tile);
     if (shown.kind === 'vector') bars(strip, shown, words, hint, rule);
+    enlarged.follow();
   }
 
   function tile(channel, k) {
@@ -173,7 +175,8 @@ Explorer.activations = (element, props, trigger, watch, server) => {
     paint(b, k);
     b.classList.toggle('dead', !shown.energies[k]);
     b.onpointerenter = b.onfocus = () => { hint.textContent = sentence(words(k)); };
-    b.onclick = () => dialog.show(k);
+    b.setAttribute('aria-pressed', false);
+    b.onclick = () => enlarged.toggle(k);
     tiles.push(b);
   }
   const sentence = text => text[0].toUpperCase() + text.slice(1);
@@ -232,9 +235,9 @@ Explorer.activations = (element, props, trigger, watch, server) => {
     }
   }
 
-  // ---- one map, large ----
-  function enlarged() {
-    const box = el('dialog', 'large', null, root), both = el('div', 'both', null, box), picture = el('div', 'map', null, both), side = el('div', 'side', null, both);
+  // ---- one map, large, below the strip: the rest of the page stays within reach ----
+  function enlargement() {
+    const box = el('section', 'large', null, root), both = el('div', 'both', null, box), picture = el('div', 'map', null, both), side = el('div', 'side', null, both);
     const text = el('div', 'words', null, box), mark = el('i', 'cell', null, picture);
     const view = Explorer.fieldView(el('div', 'sight', null, side), el('div', 'field', null, side), source, () => point(null));
     const [back, next, close] = [['‹', 'The one before'], ['›', 'The next one'], [null, 'Close']].map(([sign, name]) => {
@@ -244,16 +247,38 @@ Explorer.activations = (element, props, trigger, watch, server) => {
       return b;
     });
     close.append(icon('cross'));
-    let at = 0, kept = null;                                   // the cell that was clicked
-    close.onclick = () => box.close();
+    box.hidden = true;
+    let at = 0, of = {}, latest = '', kept = null;             // place in the strip; {qual, channel}; what was asked; the cell that was clicked
+    close.onclick = () => { shut(); tiles[at]?.focus(); };
     back.onclick = () => show(at - 1);
     next.onclick = () => show(at + 1);
-    box.onclick = event => { if (event.target === box) box.close(); };
-    box.onclose = () => { tiles[at]?.focus(); };
     box.onkeydown = event => {
       const to = { ArrowLeft: at - 1, ArrowRight: at + 1 }[event.key];
       if (to !== undefined && tiles[to]) show(to);
     };
+    main.addEventListener('keydown', event => {
+      if (event.key !== 'Escape' || box.hidden) return;
+      event.preventDefault();
+      close.click();
+    });
+
+    function shut() {
+      box.hidden = true;
+      tiles[at]?.setAttribute('aria-pressed', false);
+    }
+
+    function toggle(k) {
+      if (!box.hidden && at === k) { shut(); return; }
+      if (box.hidden) kept = null;
+      show(k, box.hidden);
+    }
+
+    // The strip is another one: the same channel stays, where it is of the same layer and still among those shown.
+    function follow() {
+      if (box.hidden) return;
+      const k = shown.kind === 'maps' && shown.layer.qual === of.qual ? shown.channels.indexOf(of.channel) : -1;
+      if (k < 0) shut(); else show(k);
+    }
 
     // ---- its cells ----
     function point(cell) {
@@ -282,9 +307,13 @@ Explorer.activations = (element, props, trigger, watch, server) => {
       point(kept = from.map((i, d) => Math.max(0, Math.min(shown.grid[d] - 1, i + by[d]))));
     };
 
-    async function show(k) {
+    async function show(k, isNew = false) {
+      tiles[at]?.setAttribute('aria-pressed', false);
+      tiles[k].setAttribute('aria-pressed', true);
       at = k;
-      const channel = shown.channels[k], of = { ...JSON.parse(shownKey), qual: shown.layer.qual, channel };
+      const channel = shown.channels[k], asked = JSON.stringify({ ...JSON.parse(shownKey), qual: shown.layer.qual, channel });
+      of = { qual: shown.layer.qual, channel };
+      latest = asked;
       back.disabled = !tiles[k - 1];
       next.disabled = !tiles[k + 1];
       box.className = `large ${groupClass(shown.layer.group)}`;
@@ -292,16 +321,14 @@ Explorer.activations = (element, props, trigger, watch, server) => {
       picture.setAttribute('aria-label', `Channel ${channel} of ${shown.layer.name}. Arrow keys move from cell to cell.`);
       paint(picture, k);
       caption(channel, shown.energies[k], shown.lows[k], shown.highs[k], shown.grid);
-      if (!box.open) {
-        kept = null;
-        box.showModal();
-        close.focus();
-      }
+      box.setAttribute('aria-label', `Channel ${channel} of ${shown.layer.name}, large`);
+      box.hidden = false;
       await view.show(shownLayer());
       point(null);
+      if (isNew) box.scrollIntoView({ block: 'nearest' });
       if (Math.max(...shown.grid) <= Math.max(...shown.sheet.tile)) return;
-      const answer = await call('activations', of);
-      if (at !== k || !answer.uri) return;
+      const answer = await call('activations', JSON.parse(asked));
+      if (latest !== asked || !answer.uri) return;
       picture.style.background = `url(${answer.uri}) 0 0 / 100% 100% var(--cd)`;
       caption(channel, answer.energy, answer.low, answer.high, answer.grid);
     }
@@ -311,7 +338,7 @@ Explorer.activations = (element, props, trigger, watch, server) => {
       text.replaceChildren(el('b', '', `Channel ${channel}`), el('span', '', `${size}, energy ${flat(energy)}`),
         el('span', 'mute', `dark is ${flat(low)}, white ${flat(high)}`));
     }
-    return { show };
+    return { box, toggle, follow };
   }
 
   // ---- the picture: samples, or one's own ----

@@ -2,7 +2,7 @@
 // value = views/cost.py's cost(). The server is asked only while this can be seen: server.memory, server.growth({spec, batch,
 // precision, optimizer}) and, when a person wants it, server.times({…, backward}); each answers {error} where it cannot.
 Explorer.cost = (element, props, trigger, watch, server) => {
-  const { el, svg, icon, short, exact, placeRows, groupClass } = Explorer;
+  const { el, svg, icon, short, exact, sides, sizeText, placeRows, groupClass } = Explorer;
   const CALM = 250, KEPT = 24, MOST = 4096;       // ms to wait while things move; answers; largest batch
   const PRECISIONS = [['float32', 'float32'], ['bf16', 'bf16']];
   const OPTIMIZERS = [['adamw', 'AdamW'], ['sgd_momentum', 'SGD, momentum'], ['sgd', 'SGD']];
@@ -10,7 +10,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
     ['weights', 'weights', 'Parameters and buffers, float32.'],
     ['gradients', 'gradients', 'Of the parameters that have got theirs when the memory is fullest.'],
     ['optimizer', 'optimiser', 'What the optimiser remembers of each parameter that learns.'],
-    ['kept', 'kept for backward', 'Outputs of layers that the backward pass still needs.'],
+    ['kept', 'kept for backward', 'Outputs of layers that the backward pass still needs at this moment.'],
     ['transient', 'transient', 'Outputs and gradients under way, the batch, the optimiser’s scratch.'],
   ];
   const MOMENTS = { forward: 'the forward pass', backward: 'the backward pass', update: 'the update' };
@@ -139,7 +139,8 @@ Explorer.cost = (element, props, trigger, watch, server) => {
   function bytes(n) {
     if (n >= 1e9) return `${n >= 1e11 ? Math.round(n / 1e9).toLocaleString('en') : (n / 1e9).toFixed(n >= 1e10 ? 1 : 2)}\u202fGB`;
     if (n >= 1e6) return `${(n / 1e6).toFixed(n >= 1e8 ? 0 : 1)}\u202fMB`;
-    return `${n >= 1e4 ? Math.round(n / 1e3) : (n / 1e3).toFixed(1)}\u202fkB`;
+    if (n >= 1e3) return `${n >= 1e4 ? Math.round(n / 1e3) : (n / 1e3).toFixed(1)}\u202fkB`;
+    return `${n}\u202fB`;
   }
   function percent(share) {
     return share <= 0 ? '0' : share < .001 ? '< 0.1\u202f%' : `${(100 * share).toFixed(share < .1 ? 1 : 0)}\u202f%`;
@@ -167,7 +168,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
       entry.addEventListener('pointerleave', () => piece.classList.remove('at'));
       piece.addEventListener('pointerenter', () => entry.classList.add('at'));
       piece.addEventListener('pointerleave', () => entry.classList.remove('at'));
-      return { id, name, piece, figure: el('dd', '', null, entry) };
+      return { id, name, piece, figure: el('dd', '', null, entry), aside: el('dd', 'aside', '', entry) };
     });
     const gauge = el('div', 'gauge', null, shown), fill = el('i', '', null, el('div', 'rail', null, gauge)), of = el('span', '', null, gauge);
     const tooLarge = el('p', 'problem', null, shown), norms = el('p', 'remark', null, shown);
@@ -239,7 +240,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         batch.set(value.batch);
         followed = value.batch;
       }
-      note.textContent = `${value.arch} at ${value.size}\u202fpx`;
+      note.textContent = `${value.arch} at ${sizeText(value.size)}\u202fpx`;
       time.batchOf(value.batch);
       sayWhose();
     }
@@ -263,6 +264,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         figure.textContent = answer[id] ? bytes(answer[id]) : 'none';
         figure.title = `${exact(answer[id])} bytes, ${percent(answer[id] / answer.total)}`;
       }
+      sayKept(answer);
       fill.style.width = `${Math.min(100, 100 * answer.total / answer.there)}%`;
       gauge.classList.toggle('over', Boolean(answer.too_large));
       const share = answer.total / answer.there;
@@ -271,6 +273,14 @@ Explorer.cost = (element, props, trigger, watch, server) => {
       if (tooLarge.textContent !== answer.too_large) tooLarge.textContent = answer.too_large;
       norms.hidden = !answer.norms;
       norms.lastChild.textContent = answer.norms;
+    }
+
+    // What is kept grows through the forward pass and is let go in the backward pass: most is kept between the two.
+    function sayKept({ kept, kept_in_all: most, moment }) {
+      const { figure, aside } = segments.find(({ id }) => id === 'kept');
+      const when = { forward: `${bytes(most)} when it ends`, backward: `of ${bytes(most)} at its start`, update: `of ${bytes(most)} before` };
+      if (!kept) figure.textContent = moment === 'forward' ? 'none yet' : 'none left';
+      aside.textContent = most === kept ? '' : when[moment];
     }
 
     return { box, chosen, follow, loading, show: draw, shown: () => !shown.hidden };
@@ -296,7 +306,8 @@ Explorer.cost = (element, props, trigger, watch, server) => {
     const HEIGHT = 72, PAD = 5;
     let points = [], here = 0, resting = 0, k = 0, width = 0;     // places in points: of the present size, of the slider, of what is read
 
-    const x = i => PAD + (width - 2 * PAD) * (points[i][0] - points[0][0]) / (points.at(-1)[0] - points[0][0]);
+    const side = i => Math.sqrt(sides(points[i][0]).reduce((a, b) => a * b));      // of the square as large
+    const x = i => PAD + (width - 2 * PAD) * (side(i) - side(0)) / (side(points.length - 1) - side(0));
     const y = (i, column) => HEIGHT - 1 - (HEIGHT - PAD - 1) * points[i][column] / Math.max(1, ...points.map(point => point[column]));
 
     function loading() {
@@ -309,12 +320,12 @@ Explorer.cost = (element, props, trigger, watch, server) => {
       const few = !answer.error && answer.points.length < 2;
       shown.hidden = Boolean(answer.error) || few;
       if (answer.error) { again(state, answer.error, ask); return; }
-      state.replaceChildren(...(few ? [el('p', 'mute', `This model runs at ${value.size}\u202fpx only: there is nothing to compare.`)] : []));
+      state.replaceChildren(...(few ? [el('p', 'mute', `This model runs at ${sizeText(value.size)}\u202fpx only: there is nothing to compare.`)] : []));
       const before = resting === here ? value.size : points[resting]?.[0];
       points = answer.points;
-      here = Math.max(0, points.findIndex(point => point[0] === value.size));
-      k = resting = points.some(point => point[0] === before) ? points.findIndex(point => point[0] === before) : here;
-      note.textContent = few ? '' : `kept and step memory: a batch of ${exact(memory.chosen().batch)}`;
+      here = Math.max(0, points.findIndex(point => String(point[0]) === String(value.size)));
+      k = resting = points.some(point => String(point[0]) === String(before)) ? points.findIndex(point => String(point[0]) === String(before)) : here;
+      note.textContent = few ? '' : `a batch of ${exact(memory.chosen().batch)}; kept: when its forward pass ends`;
       if (few) return;
       slider.max = points.length - 1;
       fillTwin();
@@ -333,8 +344,8 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         svg('path', { class: 'now', d: `M${x(here)} 0V${HEIGHT}` }, drawing);
         svg('polyline', { class: 'curve', points: line }, drawing);
         points.forEach((_, i) => svg('circle', { class: 'dot', cx: x(i), cy: y(i, column), r: 1.75 }, drawing));
-        svg('text', { x: 0, y: HEIGHT + 13 }, drawing, points[0][0]);
-        svg('text', { x: width, y: HEIGHT + 13, 'text-anchor': 'end' }, drawing, points.at(-1)[0]);
+        svg('text', { x: 0, y: HEIGHT + 13 }, drawing, sizeText(points[0][0]));
+        svg('text', { x: width, y: HEIGHT + 13, 'text-anchor': 'end' }, drawing, sizeText(points.at(-1)[0]));
         f.cursor = svg('circle', { class: 'cursor', r: 4 }, drawing);
       }
       read();
@@ -342,7 +353,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
 
     // The values at one size, everywhere.
     function read() {
-      const size = points[k][0];
+      const size = sizeText(points[k][0]);
       slider.value = k;
       slider.style.setProperty('--range_progress', `${100 * k / (points.length - 1)}%`);
       slider.setAttribute('aria-valuetext', `${size} pixels${k === here ? ', the present size' : ''}`);
@@ -364,7 +375,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
       const head = el('tr'), names = ['image', ...SERIES.map(([name]) => name)];
       names.forEach(name => { el('th', '', name, head).scope = 'col'; });
       const rows = points.map((point, i) => {
-        const row = el('tr', i === here ? 'here' : ''), first = el('th', '', `${point[0]}\u202fpx`, row);
+        const row = el('tr', i === here ? 'here' : ''), first = el('th', '', `${sizeText(point[0])}\u202fpx`, row);
         first.scope = 'row';
         SERIES.forEach(([, column, write]) => { el('td', '', write(point[column]), row).title = exact(point[column]); });
         return row;
@@ -428,6 +439,8 @@ Explorer.cost = (element, props, trigger, watch, server) => {
     function draw() {
       const rows = value.parts.map((part, k) => ({ ...part, kept: kept && kept.length ? kept[k] : null, k }));
       const totals = Object.fromEntries(MEASURES.map(([id]) => [id, rows.some(row => row[id] == null) ? null : rows.reduce((sum, row) => sum + row[id], 0)]));
+      const ofLoss = totals.kept == null ? 0 : inAll - totals.kept;
+      if (ofLoss) totals.kept = inAll;
       const share = (row, id) => (row[id] == null || !totals[id] ? null : row[id] / totals[id]);
       const most = Math.max(...rows.flatMap(row => MEASURES.map(([id]) => share(row, id) ?? 0)), .01);
       shown = sort ? [...rows].sort((a, b) => (sort.up ? 1 : -1) * ((a[sort.id] ?? 0) - (b[sort.id] ?? 0)) || a.k - b.k) : rows;
@@ -457,7 +470,8 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         return line.tr;
       }));
       MEASURES.forEach(([id, , write], k) => { sums[k].textContent = totals[id] == null ? '–' : write(totals[id]); });
-      note.textContent = kept?.length ? `kept: a batch of ${exact(memory.chosen().batch)}, when the forward pass ends` : '';
+      const plus = ofLoss > 0 ? `; ${bytes(ofLoss)} of it by the loss` : '';
+      note.textContent = kept?.length ? `kept: a batch of ${exact(memory.chosen().batch)}, when its forward pass ends${plus}` : '';
     }
 
     function make(qual) {

@@ -121,7 +121,14 @@ Explorer.gallery = (element, props, trigger, watch, server) => {
     view.box.setAttribute('aria-selected', chosen);
     view.box.setAttribute('aria-label', [row.name, row.year, ...words(row), row.map && `last map ${row.map.join(' by ')}`].filter(Boolean).join(', '));
     view.box.tabIndex = row.name === current ? 0 : -1;
-    view.map.textContent = row.map ? shape(row.map) : '…';
+    fillMap(view.map, row);
+  }
+
+  // A last map that is on its way stands as a pale bar, one that did not come as a dash.
+  function fillMap(cell, { map }) {
+    const waits = !map && failures < FAILURES;
+    cell.textContent = map ? shape(map) : waits ? '' : '–';
+    cell.classList.toggle('ghost', waits);
   }
 
   // ---- one of them, in full ----
@@ -157,11 +164,12 @@ Explorer.gallery = (element, props, trigger, watch, server) => {
     const figures = el('dl', '', null, about);
     const told = [
       ['top-1', percent(row.top1)], ['top-5', percent(row.top5)], ['params', counted(row.params)], ['MACs', counted(row.macs)],
-      ['last map', row.map ? shape(row.map) : '…'], ['file', megabytes(row.file_mb)],
+      ['last map', null], ['file', megabytes(row.file_mb)],
     ];
     for (const [name, value] of told) {
-      const cell = el('div', '', null, figures);
-      cell.append(el('dt', '', name), el('dd', '', value));
+      const cell = el('div', '', null, figures), figure = el('dd', '', value);
+      cell.append(el('dt', '', name), figure);
+      if (value === null) fillMap(figure, row);
     }
     const note = [row.weights ? `${row.weights} at ${row.size} px.` : 'torchvision has no weights of it.', row.recipe];
     if (row.licence.startsWith('http')) note.push('They have a licence of their own.');
@@ -169,9 +177,11 @@ Explorer.gallery = (element, props, trigger, watch, server) => {
   }
 
   // ---- last maps ----
-  // Cards in sight ask for theirs, one question at a time; after three without an answer no more.
-  const wanted = new Set(), FAILURES = 3;
+  // The first are asked for when somebody is about to open the gallery, the others while it is open, one question at a
+  // time and those in sight first; after three without an answer no more.
+  const wanted = new Set(), FAILURES = 3, AT_ONCE = 40, SCREEN = 16;
   let asking = false, failures = 0;
+  const rest = () => (dialog.open ? rows : rows.slice(0, SCREEN)).filter(row => !row.map && !wanted.has(row.name)).map(row => row.name);
   const seen = new IntersectionObserver(entries => {
     for (const { isIntersecting, target: { dataset: { name } } } of entries) {
       if (isIntersecting && !byName.get(name)?.map) wanted.add(name); else wanted.delete(name);
@@ -180,13 +190,15 @@ Explorer.gallery = (element, props, trigger, watch, server) => {
   });
 
   async function askMaps() {
-    if (asking || !wanted.size || failures >= FAILURES || !server?.maps) return;
+    if (asking || failures >= FAILURES || !server?.maps) return;
+    const first = [...wanted].sort((a, b) => (b === looked) - (a === looked)).concat(rest()).slice(0, AT_ONCE);
+    if (!first.length) return;
     asking = true;
-    const first = [...wanted].sort((a, b) => (b === looked) - (a === looked));
     const found = await Promise.resolve(server.maps(first)).catch(() => undefined);
     asking = false;
     const names = Object.keys(found ?? {});
     failures = names.length ? 0 : failures + 1;
+    if (failures === FAILURES) { rows.forEach(paint); tell(); }
     for (const name of names) {
       wanted.delete(name);
       const row = byName.get(name);
@@ -295,6 +307,7 @@ Explorer.gallery = (element, props, trigger, watch, server) => {
     cards.get(name).box.focus();
   }
 
+  for (const about of ['pointerenter', 'focus']) opener.addEventListener(about, askMaps);
   opener.addEventListener('click', open);
   dialog.addEventListener('click', event => { if (event.target === dialog) close(); });
   dialog.addEventListener('close', () => document.documentElement.classList.remove('gallery-open'));

@@ -95,6 +95,7 @@ Explorer.duringRun = root => {
     subject.textContent = seen.length ? model : '';
     none.textContent = seen.length ? '' : absent(run);
     none.hidden = seen.length > 0;
+    none.classList.toggle('ghost', Boolean(run && id && !runs.ended(run)));
     body.hidden = !seen.length;
     if (!seen.length) return;
     if (!seen[0].quals.includes(layer)) begin(seen[0]);
@@ -144,17 +145,33 @@ Explorer.duringRun = root => {
     if (mapped == null) return;
     maps.className = `maps ${groupClass(named('groups', mapped))}`;
     rows[0].draw('before', first);
-    rows[1].draw(now.epoch ? `epoch ${now.epoch}` : 'before', now);
+    if (now.epoch) rows[1].draw(`epoch ${now.epoch}`, now);
+    else rows[1].wait(runs.ended(learning.now.run) ? 'none' : seen.length > 1 ? 'room' : 'soon', first);
     const k = now.map_quals.indexOf(mapped), n = now.map_shapes[k][0], same = now.epoch && now.map_pixels[k] === first.map_pixels[k];
-    hint.textContent = `The same ${n} channels in every epoch, each from its own black to its own white.${same ? ' This layer is as it was before training.' : ''}`;
+    const more = same ? ' This layer is as it was before training.' : seen.length > 1 || runs.ended(learning.now.run) ? '' : ' Those after epoch 1 are on their way.';
+    hint.textContent = `The same ${n} channels in every epoch, each from its own black to its own white.${more}`;
   }
 
   // Eight maps of one epoch side by side, white on the layer's own colour.
   function row() {
     const name = el('span', 'name', null, maps), box = el('div', 'row', null, maps);
     box.setAttribute('role', 'img');
+
+    // No maps to show: those after the first epoch are on their way ("soon"), only their room is kept ("room"), or "none".
+    function wait(how, { map_quals, map_shapes }) {
+      const [n, h, w] = map_shapes[map_quals.indexOf(mapped)];
+      name.className = `name ${how}`;
+      box.className = `row ${how}`;
+      name.textContent = 'epoch 1';
+      box.setAttribute('aria-label', 'Channels after epoch 1, not there yet');
+      box.replaceChildren(...Array.from({ length: n }, () => Object.assign(el('canvas', 'ghost'), { width: w, height: h })));
+    }
+
     function paint(text, { epoch, map_quals, map_channels, map_shapes, map_pixels }) {
       const k = map_quals.indexOf(mapped), [n, h, w] = map_shapes[k], bytes = Uint8Array.from(atob(map_pixels[k]), c => c.charCodeAt(0));
+      name.className = 'name';
+      box.className = 'row';
+      for (const ghost of box.querySelectorAll('.ghost')) ghost.remove();
       while (box.childElementCount > n) box.lastChild.remove();
       while (box.childElementCount < n) el('canvas', '', null, box);
       [...box.children].forEach((canvas, j) => {
@@ -166,7 +183,7 @@ Explorer.duringRun = root => {
       name.textContent = text;
       box.setAttribute('aria-label', `Channels ${map_channels[k].join(', ')} of ${named('names', mapped)}, ${words(epoch)}`);
     }
-    return { draw: paint };
+    return { draw: paint, wait };
   }
 
   // Of the chosen layer: mean, std and dead channels, before and now.

@@ -50,14 +50,18 @@ Explorer.notices = (element, props, trigger, watch) => {
     }));
   }
 
-  // Suggestions: a quiet line below the control.
+  // Suggestions: a quiet line below the control, as soon as that is on the page (Gradio makes what is folded later).
   const quiet = new Map();                                                     // field -> line
+  const made = new MutationObserver(() => { if (Object.keys(wished).some(field => !quiet.has(field) && target(field))) suggest(wished); });
+  const target = field => document.getElementById(targets[field] || '');
+  let wished = {};
+
   function suggest(hints) {
+    wished = hints;
     for (const [field, line] of quiet) if (!hints[field] || !line.isConnected) { line.remove(); quiet.delete(field); }
     for (const [field, { text, label }] of Object.entries(hints)) {
-      const target = document.getElementById(targets[field] || '');
-      if (!target) continue;
-      if (!quiet.has(field)) quiet.set(field, el('p', 'hint', null, target));
+      if (!target(field)) continue;
+      if (!quiet.has(field)) quiet.set(field, el('p', 'hint', null, target(field)));
       const line = quiet.get(field);
       if (line.dataset.text === text) continue;
       line.dataset.text = text;
@@ -67,6 +71,8 @@ Explorer.notices = (element, props, trigger, watch) => {
       follow.type = 'button';
       follow.addEventListener('click', () => trigger('follow', { field }));
     }
+    made.disconnect();
+    if (Object.keys(hints).some(field => !target(field))) made.observe(document.body, { subtree: true, childList: true });
   }
 
   let targets = {};

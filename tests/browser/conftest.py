@@ -109,6 +109,14 @@ def app(tmp_path_factory) -> Iterator[App]:
 
 
 @pytest.fixture(scope="session")
+def app_with_weights(shared_weights: Path, tmp_path_factory) -> Iterator[App]:
+    """One app that has the real ImageNet weights of this machine."""
+    running = start_app(tmp_path_factory.mktemp("weights"), free_port(), EXPLORER_WEIGHTS=str(shared_weights))
+    yield running
+    stop_app(running)
+
+
+@pytest.fixture(scope="session")
 def browser():
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")

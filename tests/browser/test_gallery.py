@@ -121,6 +121,13 @@ def test_last_maps_come_for_the_cards_in_sight(open_page):
     page.wait_for_function("() => document.querySelector('dialog.gallery .card').innerText.includes('512×13×13')")
 
 
+def test_no_last_map_is_missing_for_long(open_page):
+    page = opened(open_page)
+    page.click("dialog.gallery .chip:has-text('squeezenet')")
+    page.wait_for_function("() => !document.querySelector('dialog.gallery :is(.card, .about) .ghost')")
+    assert all("512×13×13" in text for text in page.locator(CARDS).all_inner_texts())
+
+
 def test_the_gallery_follows_the_list(open_page):
     page = open_page(QUICK + "&arch=vgg11")
     page.click("#gallery .browse")

@@ -143,3 +143,22 @@ def test_another_run_begins_anew(page):
     assert not page.is_visible("section .body") and "once the run has begun" in page.inner_text("section > .help")
     tell(page, seen(0), done(1), seen(1), run="next")
     assert shown(page) == "after epoch 1 of 9"
+
+
+def test_until_the_first_epoch_is_there_its_row_waits(page):
+    tell(page, seen(0))
+    assert page.locator(".maps .name").all_inner_texts() == ["before", "epoch 1"]
+    assert page.locator(".maps .soon canvas.ghost").count() == 2
+    assert "Those after epoch 1 are on their way." in page.inner_text(".maps + .hint")
+    tell(page, seen(0), done(1), seen(1))
+    assert page.locator(".maps .ghost").count() == 0
+    assert "on their way" not in page.inner_text(".maps + .hint")
+
+
+def test_before_training_the_maps_stand_once(page):
+    tell(page, seen(0), done(1), seen(1))
+    page.focus("input")
+    page.keyboard.press("Home")
+    assert page.locator(".maps .row.room").count() == 1 and page.locator(".maps .soon").count() == 0
+    tell(page, seen(0), Stopped(0), run="none")
+    assert page.locator(".maps .row.none").count() == 1 and "on their way" not in page.inner_text(".maps + .hint")
