@@ -32,6 +32,7 @@ from explorer.models.meta import Blank, ShapesOnly, blank_copy
 PREFIX = "timm:"
 SWITCH = "EXPLORER_TIMM"
 WEIGHTS, OLD_WEIGHTS = "model.safetensors", "pytorch_model.bin"  # files of timm's repositories
+PATIENCE = 4  # seconds that a host of weights may take for its first answer
 LAST = "features"  # the place behind all features, where the stages before it are found by running
 FEW_STAGES = 8  # that are run one by one, to see what each needs
 MOST_EXTRA = 2  # class and distillation token, where a network does not say how many tokens are no cells
@@ -254,6 +255,7 @@ def pretrained(name: str, stored: dict[str, Tensor]) -> dict[str, Tensor]:
 def fetch(name: str) -> Path:
     """The file of its weights, from the cache of huggingface_hub or torch.hub, or the network.
 
+    The network is asked once, for the file's headers, before huggingface_hub downloads: it would ask five times more.
     Raises whatever these raise where it cannot be had.
     """
     cfg = config(name)
@@ -261,20 +263,20 @@ def fetch(name: str) -> Path:
         from timm.models import download_cached_file
 
         return Path(download_cached_file(cfg.url, progress=False))
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError
 
     repository, _, revision = cfg.hf_hub_id.partition("@")
     for file in filter(None, (cfg.hf_hub_filename, WEIGHTS, OLD_WEIGHTS)):
         cached = try_to_load_from_cache(repository, file, revision=revision or None)
         if isinstance(cached, str):
             return Path(cached)
+    file = cfg.hf_hub_filename or WEIGHTS
     try:
-        return Path(hf_hub_download(repository, cfg.hf_hub_filename or WEIGHTS, revision=revision or None))
-    except LocalEntryNotFoundError:
-        raise
+        get_hf_file_metadata(hf_hub_url(repository, file, revision=revision or None), timeout=PATIENCE)
     except EntryNotFoundError:
-        return Path(hf_hub_download(repository, OLD_WEIGHTS, revision=revision or None))
+        file = OLD_WEIGHTS
+    return Path(hf_hub_download(repository, file, revision=revision or None))
 
 
 def host(name: str) -> str:

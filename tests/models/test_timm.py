@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
+from socket import socket
 
 import pytest
 import torch
@@ -236,6 +238,19 @@ def test_weights_that_cannot_be_fetched_are_told_in_one_sentence_and_the_body_st
     report = build_model(spec_of("timm:resnet10t", weights="imagenet")).weights
     assert report.source == "random"
     assert report.note.count(".") >= 1 and "no way there" in report.note
+
+
+@needs_timm
+def test_a_host_that_refuses_is_asked_once_and_told_with_its_reason(monkeypatch):
+    with socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    monkeypatch.delenv(FOLDER, raising=False)
+    monkeypatch.setenv("https_proxy", nobody)
+    begin = time.monotonic()
+    with pytest.raises(WeightsUnavailable, match="could not be fetched from huggingface.co .*refused"):
+        fetch("timm:resnet14t")
+    assert time.monotonic() - begin < 5
 
 
 @needs_timm
