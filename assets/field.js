@@ -32,7 +32,7 @@ Explorer.fields = (() => {
     if (!f) return 'What this layer sees cannot be told.';
     if (f.whole) return 'Every cell sees the whole picture.';
     if (!f.height || !f.width) return 'It sees nothing of the picture.';
-    const more = Math.max(f.height, f.width) > size ? ', more than the picture has' : '';
+    const [high, wide] = Explorer.sides(size), more = f.height > high || f.width > wide ? ', more than the picture has' : '';
     const gate = f.gated ? ' Through a gate (squeeze and excitation) it also depends on the whole picture.' : '';
     return `A cell sees ${times(f.height, f.width)} px${more}, a step of ${step(f)} px between cells, centre at ${centre(f)}.${gate}`;
   }
@@ -112,6 +112,9 @@ Explorer.fieldView = (place, text, source, told = () => {}) => {
     if (answer.error || picture.error) key = '';                // asked again the next time
     known = answer.field ? { ...answer, field: fields.named(answer.columns, answer.field) } : null;
     if (picture.uri) photo.src = nearPhoto.src = picture.uri;
+    const [high, wide] = Explorer.sides(size);
+    frame.style.aspectRatio = `${wide} / ${high}`;
+    frame.style.maxWidth = high > wide ? `${100 * wide / high}%` : '';
     frame.hidden = !picture.uri;
     line.classList.toggle('problem', Boolean(answer.error));
     point(null);
@@ -150,14 +153,14 @@ Explorer.fieldView = (place, text, source, told = () => {}) => {
 
   // ---- drawing ----
   function draw() {
-    const found = known && box(chosen() ?? known.centre), { size } = of;
+    const found = known && box(chosen() ?? known.centre), { size } = of, [high, wide] = Explorer.sides(size);
     over.replaceChildren();
-    over.setAttribute('viewBox', `0 0 ${size} ${size}`);
-    if (found) outline(found, size);
-    magnify(found, size);
+    over.setAttribute('viewBox', `0 0 ${wide} ${high}`);
+    if (found) outline(found, high, wide);
+    magnify(found, high, wide);
     if (at && found) {
       const [top, left, bottom, right] = found;
-      const what = (bottom - top) * (right - left) === size * size ? 'the whole picture' : `rows ${top} to ${bottom - 1} and columns ${left} to ${right - 1}`;
+      const what = (bottom - top) * (right - left) === high * wide ? 'the whole picture' : `rows ${top} to ${bottom - 1} and columns ${left} to ${right - 1}`;
       line.textContent = `The cell in row ${at[0]}, column ${at[1]} sees ${what}.`;
     } else line.textContent = at ? 'This cell sees nothing of the picture.' : fields.words(known?.field, size);
     frame.setAttribute('role', 'img');
@@ -168,23 +171,24 @@ Explorer.fieldView = (place, text, source, told = () => {}) => {
     if (answer && pressed) lay(answer);
   }
 
-  function outline([top, left, bottom, right], size) {
-    const room = frame.clientWidth || 200, least = LEAST * size / room, grow = Math.max(0, least - Math.min(bottom - top, right - left)) / 2;
-    const [y, x, h, w] = [top - grow, left - grow, bottom - top + 2 * grow, right - left + 2 * grow], edge = size / room;
-    svg('path', { class: 'dim', d: `M0 0H${size}V${size}H0ZM${x} ${y}v${h}h${w}v${-h}Z` }, over);
-    const inside = (from, long) => { const a = Math.max(edge, from), b = Math.min(size - edge, from + long); return [a, b - a]; };
-    const [[x1, w1], [y1, h1]] = [inside(x, w), inside(y, h)];
+  function outline([top, left, bottom, right], high, wide) {
+    const room = frame.clientWidth || 200, least = LEAST * wide / room, grow = Math.max(0, least - Math.min(bottom - top, right - left)) / 2;
+    const [y, x, h, w] = [top - grow, left - grow, bottom - top + 2 * grow, right - left + 2 * grow], edge = wide / room;
+    svg('path', { class: 'dim', d: `M0 0H${wide}V${high}H0ZM${x} ${y}v${h}h${w}v${-h}Z` }, over);
+    const inside = (from, long, end) => { const a = Math.max(edge, from), b = Math.min(end - edge, from + long); return [a, b - a]; };
+    const [[x1, w1], [y1, h1]] = [inside(x, w, wide), inside(y, h, high)];
     for (const cls of ['under', 'box']) svg('rect', { class: cls, x: x1, y: y1, width: w1, height: h1 }, over);
   }
 
   // A small box is shown large in the corner that is farther from it, with half of it again to either side.
-  function magnify(found, size) {
-    const [top, left, bottom, right] = found ?? [0, 0, size, size], side = Math.max(bottom - top, right - left), region = 2 * side;
-    loupe.hidden = side > SMALL * size;
+  function magnify(found, high, wide) {
+    const [top, left, bottom, right] = found ?? [0, 0, high, wide], side = Math.max(bottom - top, right - left), region = 2 * side;
+    const longest = Math.max(high, wide);
+    loupe.hidden = side > SMALL * longest || 2 * Math.min(high, wide) < longest;      // no corner to stand in
     if (loupe.hidden) return;
     const x = (left + right - region) / 2, y = (top + bottom - region) / 2;
-    loupe.classList.toggle('left', left + right > size);
-    Object.assign(near.style, { width: `${100 * size / region}%`, height: `${100 * size / region}%`, left: `${-100 * x / region}%`, top: `${-100 * y / region}%` });
+    loupe.classList.toggle('left', left + right > wide);
+    Object.assign(near.style, { width: `${100 * wide / region}%`, height: `${100 * high / region}%`, left: `${-100 * x / region}%`, top: `${-100 * y / region}%` });
   }
 
   // ---- the effective field ----

@@ -91,6 +91,9 @@ window.Explorer = (() => {
   const exact = n => Math.round(n).toLocaleString('en');
   // (512, 7, 7) -> "512×7×7"; an unknown shape is a question mark.
   const shape = dims => (dims ? dims.join('×') : '?');
+  // A size of 224 or [97, 131], height and width: as both, and in words.
+  const sides = size => (Array.isArray(size) ? size : [size, size]);
+  const sizeText = size => [].concat(size).join('×');
   const css = (e, name, fallback) => parseFloat(getComputedStyle(e).getPropertyValue(name)) || fallback;
 
   // A layer picked anywhere is picked everywhere: the bus carries its qualified name.
@@ -104,5 +107,5 @@ window.Explorer = (() => {
   const onPick = handle => bus.addEventListener('pick', e => handle(e.detail));
   const isIn = (qual, outer) => qual === outer || qual.startsWith(outer + '.');
 
-  return { el, svg, icon, give, live, hold, change, fit, human, short, exact, shape, css, bus, pick, onPick, isIn, get picked() { return picked; } };
+  return { el, svg, icon, give, live, hold, change, fit, human, short, exact, shape, sides, sizeText, css, bus, pick, onPick, isIn, get picked() { return picked; } };
 })();

@@ -19,16 +19,16 @@ Explorer.layers = (element, props, trigger, watch) => {
     { id: 'trainable', title: 'trainable', text: row => count(row.trainable), by: row => row.trainable, sum: exact, right: true },
     { id: 'macs', title: 'MACs', text: row => (row.macs ? short(row.macs) : ''), by: row => row.macs, sum: short, hint: row => exact(row.macs), right: true },
     { id: 'bytes', title: 'MB', text: row => (row.bytes ? megabytes(row.bytes) : ''), by: row => row.bytes, sum: megabytes, hint: row => `${exact(row.bytes)} bytes of activations`, right: true },
-    { id: 'share', title: 'share', text: row => (row.params ? percent(row) : ''), by: row => row.params, right: true },
+    { id: 'share', title: 'share', text: row => percent(part(row)), by: part, right: true },
     { id: 'sees', title: 'sees', text: row => (known ? fields.sees(row.field) : ''), by: row => fields.order(row.field), hint: row => fields.exact(row.field), right: true },
     { id: 'jump', title: 'jump', text: row => fields.step(row.field), by: row => row.field?.jump_y ?? -1, hint: row => (row.field ? 'pixels from one cell to the next' : ''), right: true },
   ];
   const SUMS = ['params', 'trainable', 'macs', 'bytes'];
   const count = n => (n ? exact(n) : '');
-  const percent = row => {
-    const share = 100 * row.params / (totals.params || 1);
-    return share < .05 ? '< 0.1 %' : `${share.toFixed(1)} %`;
-  };
+  // The share of the whole: of the cost that is laid over, of the parameters where none is.
+  let measure = null;
+  function part(row) { const by = measure?.[0] ?? 'params'; return row[by] / (totals[by] || 1); }
+  const percent = share => (!share ? '' : share < .0005 ? '< 0.1 %' : `${(100 * share).toFixed(1)} %`);
 
   let rows = [], known = false, totals = {}, failed = null, shown = [], sort = null, query = '', frames = false;
   let selected = Explorer.picked, current = null;
@@ -81,8 +81,30 @@ Explorer.layers = (element, props, trigger, watch) => {
       sums[id].textContent = COLUMNS.find(column => column.id === id).sum(sum[id]);
       sums[id].title = exact(sum[id]);
     }
-    sums.share.textContent = totals.params ? `${(100 * sum.params / totals.params).toFixed(query ? 1 : 0)} %` : '';
+    const all = totals[measure?.[0] ?? 'params'];
+    sums.share.textContent = all ? `${(100 * sum[measure?.[0] ?? 'params'] / all).toFixed(query ? 1 : 0)} %` : '';
+    name();
     fill();
+  }
+
+  // What has just been laid over comes into view.
+  let brought;
+  function bring(th) {
+    const over = th.getBoundingClientRect().right + 48 - scroll.getBoundingClientRect().right;
+    if (over > 0) scroll.scrollLeft += over;
+  }
+
+  // The heading of what is laid over, and of its shares.
+  function name() {
+    const [column, words] = measure ?? [];
+    for (const { id, title } of COLUMNS) {
+      buttons[id].th.classList.toggle('over', id === column);
+      const text = id === 'share' && measure ? `of ${words}` : id === 'bytes' && words === 'kept' ? 'MB kept' : title;
+      const span = buttons[id].th.querySelector('span');
+      if (span.textContent !== text) span.textContent = text;
+    }
+    if (column && column !== brought) requestAnimationFrame(() => bring(buttons[column].th));
+    brought = column;
   }
 
   // Rows in view (all of them where they are few), with empty rows that keep the length of the scroll bar.
@@ -111,6 +133,15 @@ Explorer.layers = (element, props, trigger, watch) => {
     COLUMNS.forEach(({ id, text, hint }, k) => {
       set(id, text(row), value => { cells[k].textContent = value; });
       if (hint) set(`${id} hint`, hint(row), value => { cells[k].title = value; });
+    });
+    const over = measure ? COLUMNS.findIndex(({ id }) => id === measure[0]) : -1, share = over < 0 ? 0 : part(row);
+    set('over', `${over} ${share}`, () => {
+      cells.forEach((cell, k) => {
+        if (k !== over && !('share' in cell.dataset)) return;
+        cell.classList.toggle('over', k === over);
+        if (k === over) cell.dataset.share = percent(share); else delete cell.dataset.share;
+        cell.style.setProperty('--part', `${k === over ? 100 * share : 0}%`);
+      });
     });
     set('place', at + 2, place => tr.setAttribute('aria-rowindex', place));
     set('selected', row.qual === selected, on => tr.setAttribute('aria-selected', on));
@@ -187,7 +218,7 @@ Explorer.layers = (element, props, trigger, watch) => {
   function written(comma) {
     const quote = value => (/[",\t\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
     const names = ['number', 'qual', 'name', 'class', 'detail', 'in_shape', 'out_shape', 'params', 'trainable', 'macs', 'activation_bytes', 'share', 'sees', 'jump', 'group'];
-    const values = row => [row.number, row.qual, row.label, row.cls, row.detail, shape(row.in_shape), shape(row.out_shape), row.params, row.trainable, row.macs, row.bytes, totals.params ? (row.params / totals.params).toFixed(6) : '', known ? fields.sees(row.field) : '', fields.step(row.field), row.group];
+    const values = row => [row.number, row.qual, row.label, row.cls, row.detail, shape(row.in_shape), shape(row.out_shape), row.params, row.trainable, row.macs, row.bytes, totals.params ? part(row).toFixed(6) : '', known ? fields.sees(row.field) : '', fields.step(row.field), row.group];
     return [names, ...shown.map(values)].map(cells => cells.map(quote).join(comma)).join('\n') + '\n';
   }
 
@@ -256,6 +287,7 @@ Explorer.layers = (element, props, trigger, watch) => {
     table.classList.toggle('blind', !known);
     if (!known && ['sees', 'jump'].includes(sort?.id)) sort = null;
     failed = payload.failed;
+    measure = payload.measure;
     totals = Object.fromEntries(SUMS.map((id, k) => [id, payload.totals[k]]));
     const here = new Set(rows.map(row => row.qual));
     for (const qual of lines.keys()) if (!here.has(qual)) lines.delete(qual);

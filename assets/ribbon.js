@@ -4,11 +4,11 @@
 // Two designs side by side: mark "" offers to compare (act {id: 'pin'}), "B" is the one that follows the controls, "A" the
 // pinned one, to be looked at only (act {id: 'swap' | 'unpin'}). Marked ribbons have one scale; {hidden: true} is none.
 (() => {
-  const { el, svg, icon, live, fit, short, shape, pick, onPick, isIn } = Explorer;
+  const { el, svg, icon, live, fit, short, shape, sides, pick, onPick, isIn } = Explorer;
 
   // ---- Geometry ----
   const AXIS = 106, LABEL = 216, RAIL = 246, HEIGHT = 272;
-  const DEPTH_X = .46, DEPTH_Y = .2;            // how far a slab runs right and up, as shares of its height
+  const DEPTH_X = .46, DEPTH_Y = .2;            // how far a slab runs right and up, as shares of what its width would be as a height
   const MIN_GAP = 18, MAX_GAP = 140, COMFORT = 900;
   const SQUEEZE = [[1, 99], [.85, 99], [.7, 99], [.6, 14], [.5, 12], [.42, 10], [.36, 8]];     // thinner slabs, then fewer
   const ROD = { t: 10, ux: 6, uy: 3 };
@@ -31,6 +31,7 @@
     }
     return widths.get(key);
   }
+  const briefOf = cut => cut.brief ?? cut.name;
   const labelWidth = (name, times, below) =>
     Math.max(textWidth(name, true) + (times ? textWidth(times) + 4 : 0), textWidth(below));
 
@@ -44,24 +45,32 @@
       ({ qual: '', name: '', kind, width, state: 'outline' })),
   };
 
+  // Names below the stages; where they would crowd, what "features.7–13" shares with the one before it is said once.
+  function titles(stages, room) {
+    const names = stages.map(s => s.name), list = name => name.match(/^.*?(?=\.\d)/)?.[0];
+    const all = stages.reduce((sum, s, i) => sum + 10 + textWidth(names[i], true) + (s.blocks > 1 ? 22 : 0), 70);
+    return all < .5 * room ? names : names.map((name, i) => (i && list(name) && list(name) === list(names[i - 1]) ? name.slice(list(name).length) : name));
+  }
+
   // What a ribbon shows, measured but not yet placed; `size` and `widest` are the largest picture and rod that share its scale.
   function draft(v, room, size, widest) {
-    const scale = Math.min(1, 160 / height(size));
+    const names = titles(v.stages, room);
+    const scale = Math.min(1, 160 / height(size)), [high, wide] = sides(v.size);
     const tall = side => scale * height(side);
     const pool = ['concat', 'avg', 'max'].includes(v.head[0]?.kind) ? v.head[0] : null;
     const rods = pool ? v.head.slice(1) : v.head;
     const guesses = room > 1060 && v.guesses?.length ? 92 : 12;
     const first = pool ? (pool.kind === 'concat' ? 100 : 82) : 44;              // from the cut to the first rod
 
-    let side = v.size;
-    const stages = v.stages.map(s => {
-      side = s.shape ? s.shape[1] : Math.max(1, Math.round(side / 2));
+    let now = [high, wide];
+    const stages = v.stages.map((s, i) => {
+      now = s.shape ? s.shape.slice(1) : now.map(side => Math.max(1, Math.round(side / 2)));
       const times = s.blocks > 1 ? '×' + s.blocks : '';
-      return { s, times, below: told(s, shape(s.shape)), h: tall(side), t: thickness(s.shape ? s.shape[0] : 64),
-        label: labelWidth(s.name, times, told(s, shape(s.shape))) };
+      return { s, name: names[i], times, below: told(s, shape(s.shape)), h: tall(now[0]), d: tall(now[1]), t: thickness(s.shape ? s.shape[0] : 64),
+        label: labelWidth(names[i], times, told(s, shape(s.shape))) };
     });
-    const photo = { h: tall(v.size), below: shape(v.input.shape) };
-    photo.right = 3 + DEPTH_X * photo.h;
+    const photo = { h: tall(high), d: tall(wide), below: v.input.state === 'failed' ? v.failure.words : shape(v.input.shape) };
+    photo.right = 3 + DEPTH_X * photo.d;
     photo.label = labelWidth('photo', '', photo.below);
     photo.mid = Math.max(photo.label / 2, photo.right / 2);
 
@@ -69,7 +78,7 @@
       let x = photo.right + gap, mid = photo.mid, label = photo.label;
       const spots = stages.map(st => {
         const space = 3.5 * Math.min(1, thin + .2), pitch = thin * st.t + space, shown = Math.min(most, slabsShown(st.s.slabs));
-        const width = shown * pitch - space + DEPTH_X * st.h;
+        const width = shown * pitch - space + DEPTH_X * st.d;
         const x0 = Math.max(x, mid + (label + st.label) / 2 + 10 - width / 2);
         x = x0 + width + gap;
         mid = x0 + width / 2;
@@ -101,7 +110,7 @@
 
   // One scale for all of `shown`: heights by the largest picture and rod, else the tightest of what each would need alone.
   function common(shown, room) {
-    const size = Math.max(...shown.map(v => v.size)), widest = Math.max(...shown.flatMap(v => v.head.map(h => h.width)), 1);
+    const size = Math.max(...shown.flatMap(v => sides(v.size))), widest = Math.max(...shown.flatMap(v => v.head.map(h => h.width)), 1);
     const each = shown.map(v => squeeze(draft(v, room, size, widest), room));
     return { size, widest, way: SQUEEZE[Math.max(...each.map(one => SQUEEZE.indexOf(one.way)))],
       gap: Math.min(...each.map(one => one.gap)), step: Math.min(...each.map(one => one.step)) };
@@ -113,9 +122,10 @@
     const body = place(way, gap);
     body.spots.forEach((st, i) => { st.until = i + 1 < body.spots.length ? (st.x1 + body.spots[i + 1].x0) / 2 : body.cut; });
     const end = body.cut + headWidth(step);
-    const thrown = v.dropped ? body.cut + 118 + Math.max(textWidth(v.dropped.names), textWidth(v.dropped.words)) : 0;
+    const ghost = body.cut + Math.max(62, v.cuts[v.cut] ? pillHalf('cut ' + v.cuts[v.cut].word) + 16 : 0);
+    const thrown = v.dropped ? ghost + 56 + Math.max(textWidth(v.dropped.names), textWidth(v.dropped.words)) : 0;
     const head = rods.map((rod, i) => ({ rod, x: body.cut + first + i * step, h: Math.max(7, rodScale * rodHeight(rod.width)) }));
-    return { width: Math.max(room, end, thrown), end, photo, stages: body.spots, gap: body.gap, cut: body.cut, pool, head, step, guesses, scale,
+    return { width: Math.max(room, end, thrown), end, photo, stages: body.spots, gap: body.gap, cut: body.cut, ghost, pool, head, step, guesses, scale,
       poolHeight: pool ? rodScale * rodHeight(pool.width / (pool.kind === 'concat' ? 2 : 1)) * .52 : 0 };
   }
 
@@ -131,7 +141,7 @@
 
   // ---- Drawing ----
   // One slab: front face, top, and the side on which its output is painted.
-  function slab(parent, { x, h, t, y = AXIS, ux = DEPTH_X * h, uy = DEPTH_Y * h, cls = '', picture, soft, hatch }) {
+  function slab(parent, { x, h, d = h, t, y = AXIS, ux = DEPTH_X * d, uy = DEPTH_Y * d, cls = '', picture, soft, hatch }) {
     const g = svg('g', { class: cls }, parent), a = y - h / 2 + uy / 2, b = a + h, r = x + t;
     const front = points([[x, a], [r, a], [r, b], [x, b]]), top = points([[x, a], [r, a], [r + ux, a - uy], [x + ux, a - uy]]);
     svg('polygon', { class: 'sd', points: points([[r, a], [r + ux, a - uy], [r + ux, b - uy], [r, b]]) }, g);
@@ -178,13 +188,13 @@
       const cls = k === broken ? 'c-fail' : ghost || (after ? 'outline' : `c-${s.group}${s.frozen ? ' frz' : ''}`);
       const plain = ghost || after || k === broken;
       const last = k === st.shown - 1 && !plain;
-      const drawn = slab(g, { x: st.x0 + k * st.pitch, h: st.h, t: st.t, cls, picture: last && pictures[s.face], hatch: s.frozen && !plain && hatch });
+      const drawn = slab(g, { x: st.x0 + k * st.pitch, h: st.h, d: st.d, t: st.t, cls, picture: last && pictures[s.face], hatch: s.frozen && !plain && hatch });
       st.slabs.push(drawn.g);
       st.top = drawn.top;
     }
     if (broken >= 0) cross(root, st.x0 + broken * st.pitch + st.t / 2, Math.max(12, st.top - 6));
     const words = s.state === 'failed' ? v.failure.words : st.below;
-    if (s.name) label(root, st.mid, s.name, st.times, words, s.state);
+    if (st.name) label(root, st.mid, st.name, st.times, words, s.state);
     portion(root, st.mid, s, 64);
   }
 
@@ -253,16 +263,19 @@
     }
     const rank = ({ spot: { rod }, state }) => (state === 'failed' ? 0 : rod.kind === 'out' ? 1 : rod.kind === 'lin' ? 2 : rod === L.pool ? 3 : 4);
     for (const one of [...all].sort((a, b) => rank(a) - rank(b))) {
-      const half = labelWidth(one.name, '', one.below) / 2 + 1.5, from = one.x - half, to = one.x + half;
-      if (!one.name || taken.some(([a, b]) => from < b + 1.5 && to > a - 1.5)) continue;
-      taken.push([from, to]);
-      label(root, one.x, one.name, '', one.below, one.state);
-      portion(root, one.x, one.spot.rod, 40);
+      const fits = below => {
+        const half = labelWidth(one.name, '', below) / 2 + 1.5, from = one.x - half, to = one.x + half;
+        return (!below || to <= L.width + 4) && taken.every(([a, b]) => from >= b + 1.5 || to <= a - 1.5) && taken.push([from, to]);
+      };
+      const below = one.name && [one.below, one.below.replace('< 0.1', '<.1'), ''].find(fits);     // the share at least on hover
+      if (below == null || below === '' && !one.name) continue;
+      label(root, one.x, one.name, '', below, one.state);
+      if (below) portion(root, one.x, one.spot.rod, Math.min(40, one.spot.rod === L.pool ? 40 : L.step - 6));
     }
   }
 
   function drawGhost(root, L, dropped) {
-    const x = L.cut + 62, g = svg('g', { class: 'thrown' }, root);
+    const x = L.ghost, g = svg('g', { class: 'thrown' }, root);
     svg('path', { d: `M${L.cut + 4} ${AXIS - 8}C${L.cut + 10} ${AXIS - 50} ${L.cut + 4} 20 ${x - 6} 20` }, g);
     svg('path', { d: `M${x} 16h9v9h-9zl5-3h9v9l-5 3m0-9l5-3M${x + 18} 20h10` }, g);
     svg('path', { d: `M${x + 30} 4h9v34h-9zl5-3h9v34l-5 3m0-34l5-3` }, g);
@@ -301,11 +314,16 @@
     });
   }
 
-  function drawCut(root, L, word, pinned) {
-    const g = svg('g', { class: 'cut' }, root), text = 'cut ' + word, half = Math.max(27, textWidth(text, true) / 2 + 9);
+  // The pill of a cut that stands at `x`: wide enough for its words, and never beyond the ends of the ribbon.
+  const pillHalf = text => Math.max(27, textWidth(text, true) / 2 + 9);
+  const pillMid = (L, x, half) => Math.max(half, Math.min(L.width - half, x));
+
+  function drawCut(root, L, cut, pinned) {
+    const g = svg('g', { class: 'cut' }, root), text = 'cut ' + cut.word, half = pillHalf(text), mid = pillMid(L, L.cut, half);
+    svg('title', {}, g, 'cut after ' + cut.name);
     svg('line', { x1: L.cut, x2: L.cut, y1: 22, y2: RAIL - 6, class: 'cutline' }, g);
-    svg('rect', { x: L.cut - half, y: 0, width: 2 * half, height: 22, rx: 11, class: 'pill' }, g);
-    svg('text', { x: L.cut, y: 15, class: 'cutname' }, g, text);
+    svg('rect', { x: mid - half, y: 0, width: 2 * half, height: 22, rx: 11, class: 'pill' }, g);
+    svg('text', { x: mid, y: 15, class: 'cutname' }, g, text);
     svg('circle', { cx: L.cut, cy: RAIL + 2, r: 8, class: 'knob' }, g);
     if (!pinned) svg('path', { d: `M${L.cut - 2} ${RAIL - .5}l-2.5 2.5 2.5 2.5M${L.cut + 2} ${RAIL - .5}l2.5 2.5-2.5 2.5`, class: 'arrows' }, g);
     return g;
@@ -319,14 +337,14 @@
       if (run && String(run.shape) === String(cut.shape)) run.of.push(k); else runs.push({ shape: cut.shape, of: [k] });
     });
     const { scale } = L, room = L.width - L.cut - 24;
-    const sizes = runs.map(run => ({ h: scale * height((run.shape[1] * v.size) / 224), n: slabsShown(run.of.length) }));
-    const wanted = sizes.reduce((sum, r) => sum + 20 + DEPTH_X * r.h + r.n * 13, 0), fitted = Math.min(1, room / wanted);
+    const sizes = runs.map(run => ({ h: scale * height((run.shape[1] * sides(v.size)[0]) / 224), d: scale * height((run.shape[2] * sides(v.size)[1]) / 224), n: slabsShown(run.of.length) }));
+    const wanted = sizes.reduce((sum, r) => sum + 20 + DEPTH_X * r.d + r.n * 13, 0), fitted = Math.min(1, room / wanted);
     const g = svg('g', { class: 'beyond' }, root), xs = [], slabs = [];
     let x = L.cut + 16 * fitted;
     runs.forEach((run, r) => {
-      const { h, n } = sizes[r], width = (n * 13 + DEPTH_X * h) * fitted;
+      const { h, d, n } = sizes[r], width = (n * 13 + DEPTH_X * d) * fitted;
       for (let k = 0; k < n; k++) {
-        const drawn = slab(g, { x: x + k * 13 * fitted, h, t: 9 * fitted, ux: DEPTH_X * h * fitted, cls: 'outline' });
+        const drawn = slab(g, { x: x + k * 13 * fitted, h, d, t: 9 * fitted, ux: DEPTH_X * d * fitted, cls: 'outline' });
         slabs.push([run.of[Math.min(run.of.length - 1, Math.floor(((k + 1) * run.of.length) / n) - 1)], drawn.g]);
       }
       run.of.forEach((_, k) => {
@@ -382,7 +400,7 @@
       const field = fieldOf(qual);
       sight?.setAttribute('visibility', field ? 'visible' : 'hidden');
       if (!field) return;
-      const [top, left, bottom, right] = field.slice(8, 12).map(n => n / v.size);
+      const [top, left, bottom, right] = field.slice(8, 12).map((n, k) => n / sides(v.size)[k % 2]);
       for (const [name, value] of Object.entries({ x: left, y: top, width: right - left, height: bottom - top })) sight.setAttribute(name, value);
     }
     const sees = qual => {
@@ -438,12 +456,13 @@
       const back = svg('g', {}, s), front = svg('g', {}, s), head = svg('g', { class: 'headpart' }, s), headBack = svg('g', {}, head);
       column = svg('rect', { class: 'column', rx: 8 }, back);
 
-      slab(front, { x: 0, h: L.photo.h, t: 3, cls: 'c-photo', picture: v.photo || photo, soft: true });
-      const depth = DEPTH_X * L.photo.h, rise = DEPTH_Y * L.photo.h;
+      slab(front, { x: 0, h: L.photo.h, d: L.photo.d, t: 3, cls: 'c-photo', picture: v.photo || photo, soft: true });
+      const depth = DEPTH_X * L.photo.d, rise = DEPTH_Y * L.photo.d;
       sight = svg('rect', { class: 'sight', visibility: 'hidden', transform: `matrix(${depth} ${-rise} 0 ${L.photo.h} 3 ${AXIS - L.photo.h / 2 + rise / 2})` }, front);
-      label(front, L.photo.mid, 'photo', '', empty ? '' : L.photo.below);
+      label(front, L.photo.mid, 'photo', '', empty ? '' : L.photo.below, v.input.state);
+      if (v.input.state === 'failed') cross(front, L.photo.right / 2, Math.max(12, AXIS - L.photo.h / 2 - 4));
       for (const st of L.stages) drawStage(front, st, v, extra.faces, hatch);
-      const broken = [...L.stages.filter(st => st.s.state === 'failed').map(st => st.x0), ...(L.pool?.state === 'failed' ? [L.cut + 34] : []),
+      const broken = [...(v.input.state === 'failed' ? [0] : []), ...L.stages.filter(st => st.s.state === 'failed').map(st => st.x0), ...(L.pool?.state === 'failed' ? [L.cut + 34] : []),
         ...L.head.filter(h => h.rod.state === 'failed').map(h => h.x)][0] ?? (empty ? 20 : Infinity);
       const solid = (from, to) => {
         if (Math.min(to, broken) > from) svg('path', { class: 'flow', d: `M${from} ${AXIS}H${Math.min(to, broken)}` }, back);
@@ -461,7 +480,8 @@
       if (empty) svg('line', { x1: L.cut, x2: L.cut, y1: 22, y2: RAIL - 30, class: 'cutline pale' }, s);
       else {
         drawRail(s, L, v, places);
-        picture.cut = drawCut(s, L, v.cuts[v.cut].word, v.pinned);
+        picture.cut = drawCut(s, L, v.cuts[v.cut], v.pinned);
+        grip.title = 'cut after ' + v.cuts[v.cut].name;
       }
       track.style.width = L.width + 'px';
       track.querySelector('svg')?.remove();
@@ -529,7 +549,7 @@
     function spots() {
       const all = v === OUTLINE ? [] : [
         ...L.stages.map(st => ({ qual: st.s.quals[0], quals: st.s.quals, say: st.s.say, x0: st.x0 - 8, x1: st.x1 + 8, top: st.top - 8, head: st.s.name, what: st.s.what, face: st.s.face,
-          facts: [['out', shape(st.s.shape)], ['params', short(st.s.params)], ['MACs', st.s.shape ? short(st.s.macs) : '?']] })),
+          facts: [['out', shape(st.s.shape)], ['params', short(st.s.params)], ['MACs', st.s.shape ? short(st.s.macs) : '?'], ...shareOf(st.s)] })),
         ...(L.pool ? [rodSpot(L.pool, L.cut + 22, L.cut + 62, L.poolHeight * 2 + 40)] : []),
         ...L.head.map(({ rod, x, h }) => rodSpot(rod, x + 8 - L.step / 2, x + 8 + L.step / 2, h)),
       ];
@@ -548,7 +568,8 @@
       picture.spots = all;
     }
     const rodSpot = (rod, x0, x1, h) => ({ qual: rod.qual, quals: [rod.qual], say: rod.say, x0, x1, top: Math.max(24, AXIS - h / 2 - 12), head: rod.name, what: rod.detail,
-      facts: [['out', rod.state === 'ok' ? String(rod.width) : '?'], ['params', short(rod.params)], ['MACs', short(rod.macs)]] });
+      facts: [['out', rod.state === 'ok' ? String(rod.width) : '?'], ['params', short(rod.params)], ['MACs', short(rod.macs)], ...shareOf(rod)] });
+    const shareOf = ({ share }) => (share == null ? [] : [['of ' + v.measure, percent(share)]]);
 
     // The layer whose sight stands on the photo while nothing is pointed at: the picked one, or its stage.
     const viewer = () => (shares() && fieldOf(Explorer.picked) ? Explorer.picked : null);
@@ -618,7 +639,7 @@
       const cut = v.cuts[k];
       if (!cut) return;
       const words = { 'aria-valuemin': 0, 'aria-valuemax': v.cuts.length - 1, 'aria-valuenow': k,
-        'aria-valuetext': `after ${k === v.cut ? v.behind : cut.name}` + (cut.word === cut.name ? '' : ', ' + cut.word) };
+        'aria-valuetext': `after ${k === v.cut ? v.behind : cut.name}` + (isWhole(cut) ? ', ' + cut.word : '') };
       for (const name in words) grip.setAttribute(name, words[name]);
     }
     let unanswered = 0;
@@ -631,7 +652,7 @@
       unanswered = setTimeout(() => { asked = null; if (!drag) settle(); }, 4000);
       Explorer.change('cut', { value: v.cuts[to].name, problem: '' });
     }
-    const isWhole = cut => cut.word !== cut.name;
+    const isWhole = cut => cut.word !== briefOf(cut);
     grip.addEventListener('keydown', e => {
       const k = asked ?? v.cut, next = way => { let i = k + way; while (v.cuts[i] && !isWhole(v.cuts[i])) i += way; return i; };
       const to = { ArrowLeft: k - 1, ArrowDown: k - 1, ArrowRight: k + 1, ArrowUp: k + 1, Home: 0, End: v.cuts.length - 1, PageDown: next(-1), PageUp: next(1) }[e.key];
@@ -694,9 +715,10 @@
       picture.cut.style.transform = `translateX(${x - L.cut}px)`;
       moveGrip(x);
       if (text.textContent !== word) {
-        const half = Math.max(27, textWidth(word, true) / 2 + 9), pill = picture.cut.querySelector('.pill');
+        const half = pillHalf(word), mid = pillMid(L, x, half) - x + L.cut, pill = picture.cut.querySelector('.pill');
         text.textContent = word;
-        pill.setAttribute('x', L.cut - half);
+        text.setAttribute('x', mid);
+        pill.setAttribute('x', mid - half);
         pill.setAttribute('width', 2 * half);
       }
       L.stages.forEach(st => st.slabs.forEach((g, n) => g.classList.toggle('gone', k < drag.from && x < st.x0 + (n + .5) * st.pitch)));
@@ -726,7 +748,7 @@
       if (fresh.mark) beside.add(me); else if (beside.delete(me)) others.forEach(one => one.redraw());
       if (value.hidden) { v = me.data = OUTLINE; me.room = 0; return; }
       const otherBody = fresh.arch !== v.arch;
-      for (const cut of fresh.cuts) cut.word ??= cut.name;
+      for (const cut of fresh.cuts) cut.word ??= briefOf(cut);
       v = fresh;
       if (asked === v.cut || otherBody) { asked = null; clearTimeout(unanswered); }
       if (drag && !otherBody) { follow(); return; }

@@ -15,7 +15,8 @@ Explorer.stepper = (element, props, trigger, watch) => {
     if (state.label) label.textContent = state.label;
     help.textContent = state.help || '';
     help.hidden = !state.help;
-    shown.textContent = shown.title = name;
+    shown.textContent = name;
+    shown.title = state.values[k]?.title ?? name;
     less.disabled = k === 0 || !state.values.length;
     more.disabled = k === state.values.length - 1;
     box.setAttribute('aria-valuemin', 1);

@@ -233,7 +233,7 @@ Explorer.tree = (element, props, trigger, watch) => {
 
   body.addEventListener('pointerover', event => {
     const row = rowAt(event);
-    if (row) views.get(row.qual).tr.title = [row.qual, `${exact(row.params)} parameters`, `${exact(row.macs)} MACs`, `${(row.bytes / 1e6).toFixed(2)} MB ${measure[1] === 'kept' ? 'kept for backward' : 'of activations'}`].join('\n');
+    if (row) views.get(row.qual).tr.title = [row.qual, row.cls, `${exact(row.params)} parameters`, `${exact(row.macs)} MACs`, `${(row.bytes / 1e6).toFixed(2)} MB ${measure[1] === 'kept' ? 'kept for backward' : 'of activations'}`].join('\n');
   });
 
   const keys = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from urllib.parse import parse_qsl, urlencode
 
-from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+from explorer.spec import ClassifierSpec, SpecError, TrainSpec, size_text
 
 PATH_MARKS = ("/", "\\", ":")
 PINNED = "a"
@@ -73,6 +73,16 @@ def _read_public(text: str) -> str:
     return text
 
 
+def _read_size(text: str) -> int | tuple[int, ...]:
+    """ "224", or height and width: "97x131"."""
+    numbers = tuple(int(part) for part in text.replace("×", "x").split("x"))
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _write_size(value) -> str:
+    return size_text(value).replace("×", "x")
+
+
 def _write_weights(value) -> str:
     return value or "random"
 
@@ -103,7 +113,7 @@ FIELDS = (
     Field("arch", "body.arch", str, str),
     Field("weights", "body.weights", _read_public, _write_weights),
     Field("cut", "body.cut", _read_cut, str),
-    Field("size", "body.size", int, str),
+    Field("size", "body.size", _read_size, _write_size),
     Field("n_in", "body.n_in", int, str),
     Field("pool", "head.pool", _read_pool, _write_pool),
     Field("widths", "head.lin_ftrs", _read_widths, _write_list),

@@ -19,6 +19,10 @@ EARLY, LATE, HEAD = "body-early", "body-late", "head"
 """The parameter groups of a classifier, from the input on."""
 
 
+Size = int | tuple[int, int]
+"""Of a picture, in pixels: the side of a square, or height and width."""
+
+
 class SpecError(ValueError):
     """A field that holds what cannot be meant; `field` is its dotted name ("head.ps"), the text one sentence."""
 
@@ -34,14 +38,14 @@ class BodySpec:
     arch     name of an architecture in `models.bodies.list_archs()`
     weights  "imagenet", "random" (or None), or the path of a weights file
     cut      None for the architecture's own cut, a count of children as fastai's (-2, 8), or a node's name ("layer3")
-    size     height and width of the square input, in pixels
+    size     of the input in pixels: the side of a square, or (height, width); equal sides are held as one number
     n_in     channels of the input
     """
 
     arch: str = "resnet34"
     weights: str | None = "imagenet"
     cut: int | str | None = None
-    size: int = 224
+    size: Size = 224
     n_in: int = 3
 
     def __post_init__(self):
@@ -51,8 +55,15 @@ class BodySpec:
             raise SpecError("body.weights", f'Weights are "imagenet", "random" or a file, not {self.weights!r}.')
         if isinstance(self.cut, bool) or not isinstance(self.cut, (int, str, type(None))):
             raise SpecError("body.cut", f"The cut is a number of children or the name of a layer, not {self.cut!r}.")
-        check_whole("body.size", "The image size", self.size, 1, 2048)
+        _as_tuples(self, "size")
+        check_size("body.size", self.size, 2048)
+        object.__setattr__(self, "size", _one_if_equal(self.size))
         check_whole("body.n_in", "The number of input channels", self.n_in, 1, 64)
+
+    @property
+    def height_width(self) -> tuple[int, int]:
+        """Height and width of the input, in pixels."""
+        return sides(self.size)
 
 
 @dataclass(frozen=True)
@@ -170,6 +181,27 @@ def check_whole(field: str, what: str, value, low: int, high: int) -> None:
         raise SpecError(field, f"{what} must lie between {low:,} and {high:,}, not {value:,}.")
 
 
+def check_size(field: str, size, most: int) -> None:
+    """Refuse what is neither the side of a square nor a height and a width, each from 1 to `most` pixels."""
+    if isinstance(size, tuple):
+        if len(size) != 2:
+            raise SpecError(field, f"The image size is one side, or a height and a width, not {size!r}.")
+        for name, side in zip(("height", "width"), size, strict=True):
+            check_whole(field, f"The image {name}", side, 1, most)
+    else:
+        check_whole(field, "The image size", size, 1, most)
+
+
+def sides(size: Size) -> tuple[int, int]:
+    """Height and width of a size: (224, 224) of 224."""
+    return size if isinstance(size, tuple) else (size, size)
+
+
+def size_text(size: Size) -> str:
+    """A size for people, without its unit: "224", "97×131" (height × width)."""
+    return "×".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
 def check_real(field: str, what: str, value) -> None:
     """Refuse what is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -210,6 +242,10 @@ def _as_tuples(spec, *names: str) -> None:
         value = getattr(spec, name)
         if isinstance(value, list):
             object.__setattr__(spec, name, tuple(value))
+
+
+def _one_if_equal(size: Size) -> Size:
+    return size[0] if isinstance(size, tuple) and size[0] == size[1] else size
 
 
 def _as_floats(spec, *names: str) -> None:

@@ -32,7 +32,7 @@ bodies = st.builds(
     arch=st.sampled_from(["resnet18", "vgg16_bn"]),
     weights=st.sampled_from(["imagenet", "random"]),
     cut=st.none() | st.integers(-4, 8) | st.sampled_from(["layer3", "features.12"]),
-    size=st.integers(32, 512),
+    size=st.integers(32, 512) | st.tuples(st.integers(1, 2048), st.integers(1, 2048)),
     n_in=st.integers(1, 6),
 )
 specs = st.builds(ClassifierSpec, body=bodies, head=heads(), n_out=st.integers(1, 1000))
@@ -88,6 +88,17 @@ def test_json_with_absurd_values_never_raises(values):
     assert isinstance(link.from_json(json.dumps(values)).train, TrainSpec)
 
 
+@pytest.mark.parametrize(("text", "size"), [("224", 224), ("97x131", (97, 131)), ("97×131", (97, 131)), ("64x64", 64)])
+def test_a_size_is_one_side_or_height_and_width(text, size):
+    assert link.decode({"size": text}).spec.body.size == size
+
+
+def test_a_rectangle_is_written_plainly():
+    spec = ClassifierSpec(BodySpec(size=(97, 131)))
+    assert link.encode(spec, TrainSpec()) == "size=97x131"
+    assert link.to_json(spec, TrainSpec()) == '{"size": [97, 131]}'
+
+
 def test_the_defaults_are_an_empty_link():
     assert link.encode(ClassifierSpec(), TrainSpec()) == ""
 
@@ -103,6 +114,9 @@ def test_every_field_of_the_specs_is_in_the_table():
         ("ps=1", "everything"),
         ("widths=a,b", "cannot be read"),
         ("size=99999", "between"),
+        ("size=97x9999", "between"),
+        ("size=97x", "cannot be read"),
+        ("size=9x9x9", "height and a width"),
         ("arch=resnet99", "not known here"),
         ("weights=/etc/passwd", "cannot be read"),
         ("data=folder:/etc", "cannot be read"),

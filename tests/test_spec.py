@@ -24,6 +24,11 @@ BAD = [
     (HeadSpec, {"y_range": (0, 1, 2)}, "head.y_range", "low and a high"),
     (BodySpec, {"size": 0}, "body.size", "between"),
     (BodySpec, {"size": 224.0}, "body.size", "whole number"),
+    (BodySpec, {"size": (97, 0)}, "body.size", "width must lie between"),
+    (BodySpec, {"size": (4096, 97)}, "body.size", "height must lie between"),
+    (BodySpec, {"size": (97, True)}, "body.size", "whole number"),
+    (BodySpec, {"size": (97, 131, 3)}, "body.size", "a height and a width"),
+    (BodySpec, {"size": "97"}, "body.size", "whole number"),
     (BodySpec, {"n_in": 0}, "body.n_in", "between"),
     (BodySpec, {"arch": ""}, "body.arch", "architecture"),
     (BodySpec, {"cut": 1.5}, "body.cut", "number of children"),
@@ -63,6 +68,21 @@ def test_the_default_is_the_chapters_model():
         (512,),
         37,
     )
+
+
+@pytest.mark.parametrize(
+    ("size", "held", "both"),
+    [
+        (224, 224, (224, 224)),
+        ((97, 131), (97, 131), (97, 131)),
+        ([97, 131], (97, 131), (97, 131)),
+        ([64, 64], 64, (64, 64)),
+    ],
+)
+def test_a_size_is_one_side_or_height_and_width(size, held, both):
+    body = BodySpec(size=size)
+    assert (body.size, body.height_width) == (held, both)
+    assert hash(body) == hash(BodySpec(size=held))
 
 
 def test_specs_are_hashable_and_equal_by_value():

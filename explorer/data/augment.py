@@ -17,7 +17,7 @@ MAX_DEGREES, MAX_ZOOM, MAX_WARP, MAX_LIGHT = 10.0, 1.1, 0.2, 0.2
 
 
 def augment_basic(x: Tensor, generator: Generator | None = None) -> Tensor:
-    """A randomly changed copy of a batch x, float (B, C, S, S) in 0..1; shape and range stay."""
+    """A randomly changed copy of a batch x, float (B, C, H, W) in 0..1; shape and range stay."""
     geometry = random_geometry(len(x), generator)
     brightness, contrast = random_light(len(x), generator)
     return light(resample(x, geometry.to(x)), brightness.to(x), contrast.to(x))

@@ -31,7 +31,7 @@ def batches(
     std: Sequence[float] | None = None,
     device: str | torch.device = "cpu",
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One pass over a split: (x, y) with x float32 (B, C, S, S) on `device`, y int64 (B,).
+    """One pass over a split: (x, y) with x float32 (B, C, H, W) on `device`, y int64 (B,).
 
     The order is that of the split, or drawn from `generator` (a CPU generator). `drop_last` leaves out a last batch
     that is not full (fastai facts G.6), except where it is the only one. `augment="basic"` changes each picture at
@@ -89,9 +89,10 @@ def sheet(dataset: DataSet, n: int, *, augment: str = "basic", seed: int = 0) ->
 
 
 def data_uri(picture: Tensor, side: int = THUMB) -> str:
-    """A picture, uint8 (1 or 3, S, S), as a JPEG data URI of `side` pixels."""
+    """A picture, uint8 (1 or 3, H, W), as a JPEG data URI whose long side has `side` pixels."""
     array = picture.permute(1, 2, 0).numpy()
     image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
     buffer = io.BytesIO()
-    image.resize((side, side), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=85)
+    shown = tuple(max(1, round(side * length / max(image.size))) for length in image.size)
+    image.resize(shown, Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

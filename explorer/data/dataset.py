@@ -33,8 +33,8 @@ class Split:
 
     items   what `read` turns into a picture
     labels  class numbers, one an item
-    read    item -> uint8 array (C, S, S); raises DataError where the picture cannot be read any more
-    shape   (C, S, S) of every picture
+    read    item -> uint8 array (C, H, W); raises DataError where the picture cannot be read any more
+    shape   (C, H, W) of every picture
     keep    bytes of decoded pictures to hold in memory; the first items that fit are kept
     """
 
@@ -58,7 +58,7 @@ class Split:
         return len(self.items)
 
     def images(self, indices: Sequence[int] | Tensor) -> Tensor:
-        """The pictures of `indices`, in that order: uint8 (B, C, S, S)."""
+        """The pictures of `indices`, in that order: uint8 (B, C, H, W)."""
         wanted = torch.as_tensor(indices, dtype=torch.int64)
         batch = torch.empty((len(wanted), *self.shape), dtype=torch.uint8)
         cached = self._is_decoded(wanted)

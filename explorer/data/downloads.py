@@ -25,7 +25,7 @@ from torchvision import datasets
 from torchvision.datasets.utils import extract_archive
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split, Tell
-from explorer.data.pictures import check_channels, converted, middle_square, read_picture, to_array
+from explorer.data.pictures import check_channels, converted, middle_box, read_picture, sides, to_array
 from explorer.fetch import Spoiled, fetch
 from explorer.home import home
 
@@ -144,7 +144,7 @@ DOWNLOADS = (
 
 
 def downloaded_set(
-    entry: Download, *, size: int, n_in: int = 3, keep: int = KEEP_BYTES, progress: Tell | None = None
+    entry: Download, *, size: int | tuple[int, int], n_in: int = 3, keep: int = KEEP_BYTES, progress: Tell | None = None
 ) -> DataSet:
     """A set of torchvision's, fetched first where it is not there yet; DataError says what failed."""
     check_channels(n_in)
@@ -162,15 +162,17 @@ def downloaded_set(
     return DataSet(entry.label, tuple(classes), train, valid)
 
 
-def _split(entry: Download, root: Path, part: str, size: int, n_in: int, keep: int) -> tuple[Split, Sequence[str]]:
+def _split(
+    entry: Download, root: Path, part: str, size: int | tuple[int, int], n_in: int, keep: int
+) -> tuple[Split, Sequence[str]]:
     items, labels, classes = entry.open(root, part)
     read = partial(_read_array if isinstance(items, np.ndarray) else read_picture, size=size, n_in=n_in)
-    return Split(items, labels, read, (n_in, size, size), keep), classes
+    return Split(items, labels, read, (n_in, *sides(size)), keep), classes
 
 
-def _read_array(pixels: np.ndarray, size: int, n_in: int) -> np.ndarray:
-    """uint8 (H, W, 3) -> uint8 (n_in, size, size)."""
-    return to_array(middle_square(converted(Image.fromarray(pixels), n_in), size))
+def _read_array(pixels: np.ndarray, size: int | tuple[int, int], n_in: int) -> np.ndarray:
+    """uint8 (H, W, 3) -> uint8 (n_in, height, width) of that size."""
+    return to_array(middle_box(converted(Image.fromarray(pixels), n_in), size))
 
 
 def data_home() -> Path:

@@ -4,7 +4,7 @@ A class is a pair such as "striped star" or "dotted star". Every shape stands in
 who sees one of them only is right half of the time at best. Colours, place, size, turn and background say nothing.
 
     describe(kind, seed, difficulty) -> Scene      what is to be seen, as a plain value
-    paint(scene, side)               -> Image      how it looks
+    paint(scene, size)               -> Image      how it looks
 
 The same seed gives the same scene everywhere, and the same bytes with the same Pillow. `outline` is the exact
 silhouette that `paint` uses. `difficulty` 0..1 adds clutter, things in front, noise and small objects, and takes
@@ -24,18 +24,20 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split
-from explorer.data.pictures import check_channels, to_array
+from explorer.data.pictures import check_channels, sides, to_array
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
+Patch = tuple[int, int]
+"""Width and height in pixels."""
 
 LABEL = "Drawn shapes"
 
 SIZES = {"small": (400, 100), "medium": (1_600, 400), "large": (6_000, 1_500)}
 """Pictures to learn from and to check on. A smaller set is the beginning of a larger one."""
 
-NATIVE = 160
-"""Side at which a picture is painted before it is resized to what was asked for."""
+NATIVE, LONGEST = 160, 4096
+"""Short side at which a picture is painted before it is resized to what was asked for, and the most of the long one."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Thing:
-    """One object. Lengths and places are shares of the picture's side, angles are radians.
+    """One object. Lengths and places are shares of the picture's short side, from the largest square in its middle on;
+    angles are radians.
 
     radius   of the circle around the shape        period   length after which the texture repeats
     paper    colour of the shape                   ink      colour of the texture and the rim
@@ -235,9 +238,10 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 # ---- from a scene to a picture
 
 
-def paint(scene: Scene, side: int = NATIVE) -> Image.Image:
-    """The scene as an RGB picture of side × side."""
-    canvas = _paint_backdrop(scene.backdrop, side)
+def paint(scene: Scene, size: int | tuple[int, int] = NATIVE) -> Image.Image:
+    """The scene as an RGB picture of a side, or of a height and a width: what is longer shows more of the backdrop."""
+    height, width = sides(size)
+    canvas = _paint_backdrop(scene.backdrop, width, height)
     for thing in scene.things:
         _paint_thing(canvas, thing)
     return _grained(canvas, scene)
@@ -253,31 +257,33 @@ def outline(thing: Thing, side: int, part: str = "whole") -> tuple[Image.Image, 
     master = _master(thing.shape, part, patch)
     scale = master.width / (2 * thing.radius * side)
     centre = (thing.x * side - left, thing.y * side - top)
-    return _turned(master, patch, scale, thing.angle, centre), (left, top)
+    return _turned(master, (patch, patch), scale, thing.angle, centre), (left, top)
 
 
-def _paint_backdrop(backdrop: Backdrop, side: int) -> Image.Image:
-    ramp = Image.linear_gradient("L")
-    shade = _turned(ramp, side, ramp.width / (1.5 * side), backdrop.angle, (side / 2, side / 2))
-    canvas = Image.new("RGB", (side, side), backdrop.low)
+def _paint_backdrop(backdrop: Backdrop, width: int, height: int) -> Image.Image:
+    ramp, patch = Image.linear_gradient("L"), (width, height)
+    shade = _turned(ramp, patch, ramp.width / (1.5 * max(patch)), backdrop.angle, (width / 2, height / 2))
+    canvas = Image.new("RGB", patch, backdrop.low)
     canvas.paste(backdrop.high, (0, 0), shade)
     if backdrop.texture != "plain" and backdrop.strength:
-        pattern = _texture(backdrop.texture, side, backdrop.period * side, backdrop.angle)
+        pattern = _texture(backdrop.texture, patch, backdrop.period * min(patch), backdrop.angle)
         canvas.paste(backdrop.ink, (0, 0), pattern.point(_scaled(backdrop.strength)))
     return canvas
 
 
 def _paint_thing(canvas: Image.Image, thing: Thing) -> None:
-    whole, corner = outline(thing, canvas.width)
-    inside, _ = outline(thing, canvas.width, "inside")
-    drop = max(1, round(0.012 * canvas.width))
+    side = min(canvas.size)
+    whole, (left, top) = outline(thing, side)
+    inside, _ = outline(thing, side, "inside")
+    corner = left + (canvas.width - side) // 2, top + (canvas.height - side) // 2
+    drop = max(1, round(0.012 * side))
     canvas.paste((20, 22, 30), (corner[0] + drop, corner[1] + drop), whole.point(_scaled(0.16)))
     rim = min(thing.ink, thing.paper, key=sum)
     canvas.paste(rim, corner, whole)
     patch = Image.new("RGB", whole.size, thing.paper)
     if thing.texture != "plain":
-        period = thing.period * canvas.width
-        patch.paste(thing.ink, (0, 0), _texture(thing.texture, whole.width, period, thing.texture_angle, thing.phase))
+        period = thing.period * side
+        patch.paste(thing.ink, (0, 0), _texture(thing.texture, whole.size, period, thing.texture_angle, thing.phase))
     canvas.paste(patch, corner, inside)
 
 
@@ -292,21 +298,21 @@ def _grained(canvas: Image.Image, scene: Scene) -> Image.Image:
     return ImageChops.add(canvas, Image.merge("RGB", (around_128,) * 3), 1, -128)
 
 
-def _texture(name: str, patch: int, period: float, angle: float, phase: Point = (0, 0)) -> Image.Image:
+def _texture(name: str, patch: Patch, period: float, angle: float, phase: Point = (0, 0)) -> Image.Image:
     tile = _tile(name)
     scale = TILE_PERIOD / period
-    half = patch / 2
-    middle = (half + phase[0] * period, half + phase[1] * period)
+    middle = (patch[0] / 2 + phase[0] * period, patch[1] / 2 + phase[1] * period)
     return _turned(tile, patch, scale, angle, middle)
 
 
-def _turned(master: Image.Image, patch: int, scale: float, angle: float, centre: Point) -> Image.Image:
-    """A turned patch × patch view of a master whose middle lies at `centre`; its pixels span `scale` of the master."""
+def _turned(master: Image.Image, patch: Patch, scale: float, angle: float, centre: Point) -> Image.Image:
+    """A turned view, of the patch's width and height, of a master whose middle lies at `centre`; its pixels span
+    `scale` of the master."""
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
     x, y = centre
     half = master.width / 2
     affine = (cos, sin, half - cos * x - sin * y, -sin, cos, half + sin * x - cos * y)
-    return master.transform((patch, patch), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
+    return master.transform(patch, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
 
 
 # ---- masters: each shape and texture drawn once, large and smooth
@@ -447,7 +453,7 @@ PATTERNS: dict[str, Callable[[ImageDraw.ImageDraw, int, int], None]] = {
 
 def drawn_set(
     *,
-    size: int,
+    size: int | tuple[int, int],
     n_in: int = 3,
     data_size: str = "small",
     difficulty: float = 0.3,
@@ -458,16 +464,19 @@ def drawn_set(
 
     def split(part: str, n: int) -> Split:
         items = [(i % len(KINDS), f"{seed}/{part}/{i}") for i in range(n)]
-        return Split(items, [label for label, _ in items], read, (n_in, size, size), keep)
+        return Split(items, [label for label, _ in items], read, (n_in, height, width), keep)
 
     def read(item: tuple[int, str]) -> np.ndarray:
         label, scene_seed = item
-        picture = paint(describe(KINDS[label], scene_seed, difficulty))
-        if size != NATIVE:
-            picture = picture.resize((size, size), Image.Resampling.BICUBIC)
+        picture = paint(describe(KINDS[label], scene_seed, difficulty), native)
+        if picture.size != (width, height):
+            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
         return to_array(picture.convert("L") if n_in == 1 else picture)
 
     check_channels(n_in)
+    height, width = sides(size)
+    larger = min(NATIVE / min(height, width), LONGEST / max(height, width))
+    native = round(height * larger), round(width * larger)
     if data_size not in SIZES:
         raise DataError(f"The drawn set comes in the sizes {', '.join(SIZES)}, not {data_size!r}.")
     if not 0 <= difficulty <= 1:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split, Tell
 from explorer.data.pattern import NAME_LENGTH, PETS_PATTERN, compile_pattern
-from explorer.data.pictures import SUFFIXES, check_channels, fault, read_picture
+from explorer.data.pictures import SUFFIXES, check_channels, fault, read_picture, sides
 
 TRAIN, VALID = ("train", "training"), ("valid", "val", "validation")
 MAX_FILES = 200_000
@@ -34,7 +34,7 @@ Labelled = list[tuple[Path, str]]
 def folder_set(
     path: str,
     *,
-    size: int,
+    size: int | tuple[int, int],
     n_in: int = 3,
     valid_pct: float = 0.2,
     seed: int = 0,
@@ -69,7 +69,7 @@ def pattern_set(
     path: str,
     pattern: str = PETS_PATTERN,
     *,
-    size: int,
+    size: int | tuple[int, int],
     n_in: int = 3,
     valid_pct: float = 0.2,
     seed: int = 0,
@@ -325,7 +325,14 @@ def _known_only(valid: Labelled, train: Labelled, folder: Path, notes: list[str]
 
 
 def _assemble(
-    name: str, root: Path, train: Labelled, valid: Labelled, size: int, n_in: int, keep: int, notes: Sequence[str]
+    name: str,
+    root: Path,
+    train: Labelled,
+    valid: Labelled,
+    size: int | tuple[int, int],
+    n_in: int,
+    keep: int,
+    notes: Sequence[str],
 ) -> DataSet:
     count = Counter(label for _, label in train)
     if len(count) < 2:
@@ -336,7 +343,7 @@ def _assemble(
     def split(pictures: Labelled) -> Split:
         read = partial(read_picture, size=size, n_in=n_in)
         labels = [number[label] for _, label in pictures]
-        return Split([file for file, _ in pictures], labels, read, (n_in, size, size), keep)
+        return Split([file for file, _ in pictures], labels, read, (n_in, *sides(size)), keep)
 
     return DataSet(name or str(root), classes, split(train), split(valid), tuple(notes))
 

@@ -68,10 +68,15 @@ def _has_end(path: Path, mark: bytes | None) -> bool:
         return mark in file.read()
 
 
-def read_picture(path: Path, size: int, n_in: int = 3) -> np.ndarray:
-    """A file as uint8 (n_in, size, size), the right way up (EXIF).
+def sides(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width: the side of a square stands for both."""
+    return size if isinstance(size, tuple) else (size, size)
 
-    The short side becomes `size` and the middle is cut out (fastai's Resize with its method crop, as in validation).
+
+def read_picture(path: Path, size: int | tuple[int, int], n_in: int = 3) -> np.ndarray:
+    """A file as uint8 (n_in, height, width), the right way up (EXIF). `size` is one side, or height and width.
+
+    The largest box of that shape in the middle is cut out (fastai's Resize with its method crop, as in validation).
     Grey, CMYK, palette and 16-bit pictures are converted; what is transparent becomes white.
     """
     try:
@@ -79,9 +84,9 @@ def read_picture(path: Path, size: int, n_in: int = 3) -> np.ndarray:
             if image.width * image.height > MAX_PIXELS:
                 limit = f"{MAX_PIXELS / 1e6:.0f} megapixels"
                 raise DataError(f"The picture “{path.name}” is larger than {limit}: make it smaller.")
-            image.draft("L" if n_in == 1 else "RGB", (size, size))
+            image.draft("L" if n_in == 1 else "RGB", (max(sides(size)),) * 2)  # height and width may yet change places
             upright = ImageOps.exif_transpose(image)
-            return to_array(middle_square(converted(upright, n_in), size))
+            return to_array(middle_box(converted(upright, n_in), size))
     except (DataError, MemoryError):
         raise
     except Exception as error:  # see `fault`
@@ -99,12 +104,14 @@ def converted(image: Image.Image, n_in: int) -> Image.Image:
     return image.convert("L" if n_in == 1 else "RGB")
 
 
-def middle_square(image: Image.Image, size: int) -> Image.Image:
-    """The largest square in the middle, resampled to size × size with smoothing."""
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    box = (left, top, left + side, top + side)
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
+def middle_box(image: Image.Image, size: int | tuple[int, int]) -> Image.Image:
+    """The largest box of this shape in the middle, resampled to this size with smoothing."""
+    height, width = sides(size)
+    across = min(image.width, image.height * width / height)
+    down = min(image.height, image.width * height / width)
+    left, top = (image.width - across) / 2, (image.height - down) / 2
+    box = (left, top, left + across, top + down)
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box, reducing_gap=3.0)
 
 
 def to_array(image: Image.Image) -> np.ndarray:

@@ -87,7 +87,7 @@ def fingerprint(name: str) -> Hashable:
 def load(
     name: str,
     *,
-    size: int,
+    size: int | tuple[int, int],
     n_in: int = 3,
     data_size: str = "small",
     difficulty: float = 0.3,
@@ -96,7 +96,8 @@ def load(
     keep: int = KEEP_BYTES,
     progress: Tell | None = None,
 ) -> DataSet:
-    """The set of that name, with square pictures of `size` pixels in `n_in` channels (3 colour, 1 grey).
+    """The set of that name, with pictures of `size` pixels, one side or height and width, in `n_in` channels
+    (3 colour, 1 grey).
 
     name       "shapes", "folder:PATH", "pattern:PATH" or "pattern:PATH|REGEX", or a name of torchvision's sets
     data_size, difficulty   of the drawn set        valid_pct   of folders that bring no split of their own
@@ -125,8 +126,10 @@ def _check(name: Any, size: Any, data_size: Any, difficulty: Any, valid_pct: Any
     """Refuse what is of the wrong kind or out of range, whether the set needs it or not."""
     if not isinstance(name, str):
         raise DataError(f"A data set is called by a text such as shapes, not {_shown(name)}: choose one from the list.")
-    if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= MAX_SIZE:
-        raise DataError(f"Pictures can be 1 to {MAX_SIZE} pixels wide, not {_shown(size)}: change the image size.")
+    if not _is_size(size):
+        raise DataError(
+            f"Pictures can be 1 to {MAX_SIZE} pixels high and wide, not {_shown(size)}: change the image size."
+        )
     if not isinstance(data_size, str) or data_size not in SIZES:
         raise DataError(f"The drawn set comes in the sizes {', '.join(SIZES)}, not {_shown(data_size)}: choose one.")
     if not _is_number(difficulty) or not 0 <= difficulty <= 1:
@@ -135,6 +138,12 @@ def _check(name: Any, size: Any, data_size: Any, difficulty: Any, valid_pct: Any
         raise DataError(
             f"The share held back for validation lies between 0 and 1, such as 0.2, not {_shown(valid_pct)}: change it."
         )
+
+
+def _is_size(size: Any) -> bool:
+    pair = size if isinstance(size, tuple) else (size, size)
+    whole = all(isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= MAX_SIZE for side in pair)
+    return len(pair) == 2 and whole
 
 
 def _is_number(value: Any) -> bool:

@@ -33,7 +33,7 @@ class Built:
     """A model ready to run.
 
     model           `nn.Sequential(body, head)`, so that names begin "0." and "1." as fastai's
-    example_inputs  what it takes: two blank pictures, (2, n_in, size, size)
+    example_inputs  what it takes: two blank pictures, (2, n_in, height, width)
     groups          its parameter groups, from the input on
     weights         which weights it has, and how they fitted
     """
@@ -58,7 +58,7 @@ def build_model(spec: ClassifierSpec, *, progress: Progress | None = None, stric
     head = build_head(spec.head, features_of(body.arch, body.cut), spec.n_out)
     model = nn.Sequential(parts.body, head)
     report = _load(model, spec, parts.names, parts.dropped_tensors, progress, strict)
-    pictures = torch.zeros(2, body.n_in, body.size, body.size)
+    pictures = torch.zeros(2, body.n_in, *body.height_width)
     return Built(model, (pictures,), classifier_groups(model, body.arch), report)
 
 

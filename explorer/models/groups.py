@@ -1,4 +1,4 @@
-"""Parameter groups of a classifier, and freezing them (fastai facts A.1, G.4).
+"""Parameter groups of a classifier or a U-Net, and freezing them (fastai facts A.1, G.4).
 
 Three for every architecture: early body, late body, head.
 """
@@ -38,13 +38,24 @@ def classifier_groups(model: nn.Sequential, arch: str) -> tuple[Group, ...]:
 
     A group without parameters is left out: a body cut before its split is all "body-early".
     """
-    by_module = body_groups(own_names(model[0], body_names(model[0], arch)), split_of(arch))
+    return _groups_around(model, "0", arch)
+
+
+def unet_groups(model: nn.Module, arch: str) -> tuple[Group, ...]:
+    """The same for a model with an `encoder` and a decoder, which is the head (fastai facts C.5)."""
+    return _groups_around(model, "encoder", arch)
+
+
+def _groups_around(model: nn.Module, name: str, arch: str) -> tuple[Group, ...]:
+    """Groups of a model whose body is the child of this name."""
+    body = model.get_submodule(name)
+    by_module = body_groups(own_names(body, body_names(body, arch)), split_of(arch))
     found: dict[str, list[str]] = {EARLY: [], LATE: [], HEAD: []}
     for qual, module in model.named_modules():
         part, _, inner = qual.partition(".")
-        group = by_module[inner] if part == "0" else HEAD
-        found[group] += [f"{qual}.{name}" for name, _ in module.named_parameters(recurse=False)]
-    groups = tuple(Group(name, tuple(params)) for name, params in found.items() if params)
+        group = by_module[inner] if part == name else HEAD
+        found[group] += [f"{qual}.{own}" if qual else own for own, _ in module.named_parameters(recurse=False)]
+    groups = tuple(Group(group, tuple(params)) for group, params in found.items() if params)
     check_groups(model, groups)
     return groups
 

@@ -65,7 +65,7 @@ def create_head(
     `init_head`. Raises ValueError for sizes, dropout or a range that cannot be meant. Source: fastai facts B.2, B.3.
     """
     _check_sizes(nf, n_out, lin_ftrs)
-    _check_range(y_range)
+    check_range(y_range)
     pooling = _pooling(pool)
     sizes = [2 * nf if pool == "concat" else nf, *(512,) * (lin_ftrs is None), *(lin_ftrs or ()), n_out]
     drops = _spread_dropout(ps, len(sizes) - 1)
@@ -161,7 +161,7 @@ def _check_sizes(nf: int, n_out: int, lin_ftrs: Sequence[int] | None) -> None:
             raise ValueError(f"The {what} must be a whole number of at least 1, not {value!r}.")
 
 
-def _check_range(y_range: tuple[float, float] | None) -> None:
+def check_range(y_range: tuple[float, float] | None) -> None:
     if y_range is None:
         return
     if not isinstance(y_range, (list, tuple)) or len(y_range) != 2:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from explorer.trace.activation_records import ChannelMaps, Histogram, LayerStats, Look, Snapshot
+from explorer.trace.records import is_channels_last
 
 LOW, HIGH = 0.01, 0.99
 BINS = 40
@@ -40,7 +41,7 @@ def faces(body: nn.Module, x: Tensor, quals: Iterable[str]) -> dict[str, np.ndar
 
     def keep(module: nn.Module, out: object) -> None:
         if isinstance(out, Tensor) and out.ndim in (3, 4):
-            folded = _fold(module, out, {})
+            folded = _fold(module, out, {}, batch.shape[-2:])
             maps[module] = folded.values[0, :, folded.left_out :].mean(0).reshape(folded.grid)
 
     if body.training:
@@ -287,8 +288,10 @@ def _around(qual: str) -> Iterator[str]:
         yield qual
 
 
-def _fold(module: nn.Module, out: Tensor, layouts: dict[tuple[int, ...], bool]) -> Folded:
-    """Any output as (B, C, N) with the grid of its map."""
+def _fold(
+    module: nn.Module, out: Tensor, layouts: dict[tuple[int, ...], bool], picture: tuple[int, ...] = (1, 1)
+) -> Folded:
+    """Any output as (B, C, N) with the grid of its map. `picture`: height and width of the network's input."""
     shape = tuple(out.shape[1:])
     out = out.float()
     if out.ndim == 2:
@@ -297,7 +300,7 @@ def _fold(module: nn.Module, out: Tensor, layouts: dict[tuple[int, ...], bool]) 
         tokens = out.shape[1]
         grid, left_out = _token_grid(tokens)
         return Folded(out.transpose(1, 2), grid, left_out, shape)
-    if out.ndim == 4 and _is_channel_last(module, shape, layouts):
+    if out.ndim == 4 and _is_channel_last(module, shape, layouts, picture):
         out = out.permute(0, 3, 1, 2)
     grid = (out.shape[2], math.prod(out.shape[3:]))
     return Folded(out.flatten(2), grid, 0, shape)
@@ -312,17 +315,23 @@ def _token_grid(tokens: int) -> tuple[tuple[int, int], int]:
     return (1, tokens), 0
 
 
-def _is_channel_last(module: nn.Module, shape: tuple[int, ...], layouts: dict[tuple[int, ...], bool]) -> bool:
-    """Whether a map is (H, W, C): known from the layer's kind, else from which two sides are equal, else from the
-    last map of the same shape."""
+def _is_channel_last(
+    module: nn.Module, shape: tuple[int, ...], layouts: dict[tuple[int, ...], bool], picture: tuple[int, ...]
+) -> bool:
+    """Whether a map is (H, W, C): known from the layer's kind, else from the last map of the same shape, else from
+    which two sides go with the picture's, or are equal where that is not known to be a rectangle."""
     if isinstance(module, (nn.Conv2d, nn.BatchNorm2d)):
         last = False
     elif type(module) in (nn.Linear, nn.LayerNorm):
         last = True
+    elif shape in layouts:
+        return layouts[shape]
+    elif picture[0] != picture[1]:
+        last = is_channels_last(shape, picture)
     elif (shape[0] == shape[1]) != (shape[1] == shape[2]):
         last = shape[0] == shape[1]
     else:
-        return layouts.get(shape, False)
+        return False
     layouts[shape] = last
     return last
 

@@ -229,7 +229,7 @@ def body_failure(
     own_size  the side of the pictures it was made for, where that is known
     """
     wanted = replace(found.need, size=found.need.size or own_size)
-    size, made_for = _mending_size(wanted, in_shape[-1], runs_at, smallest)
+    size, made_for = _mending_size(wanted, in_shape[-2:], runs_at, smallest)
     fix = Fix(f"Set the size to {size} px", "body.size", size) if size else None
     what = f"{title(name or 'The body', found.module)} needs {found.need.words}"
     whole = tuple(in_shape) == tuple(found.in_shape)
@@ -248,21 +248,22 @@ def body_failure(
 
 
 def _mending_size(
-    wanted: Need, side: int, runs_at: Callable[[int], bool], smallest: Callable[[], int | None]
+    wanted: Need, picture: Shape, runs_at: Callable[[int], bool], smallest: Callable[[], int | None]
 ) -> tuple[int | None, str]:
-    """A side that a body runs on, and a word about its like.
+    """The side of a square that a body runs on where it does not on a picture of this height and width, and a word
+    about its like.
 
     Where a larger picture would do it is the smallest one; else the one size the body was made for, or the multiple of
     it that is nearest.
     """
     if wanted.larger:
         least = smallest()
-        if least is not None and least > side:
+        if least is not None and least > min(picture):
             return least, " or more"
     if wanted.size and runs_at(wanted.size):
         return wanted.size, ", which it was made for"
-    near = sorted(range(SIZE, LARGEST_SIZE + 1, SIZE), key=lambda size: (abs(size - side), size))
-    works = next((size for size in near if size != side and runs_at(size)), None)
+    near = sorted(range(SIZE, LARGEST_SIZE + 1, SIZE), key=lambda size: (abs(size - max(picture)), size))
+    works = next((size for size in near if (size, size) != tuple(picture) and runs_at(size)), None)
     if works is None:
         return None, ""
     many = works != SIZE or runs_at(2 * SIZE)

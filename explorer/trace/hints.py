@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from explorer.models.bodies import LEAST_SHARE, TO_MAP, Cut, legal_cuts, read_graph, resolve_cut
-from explorer.spec import ClassifierSpec
+from explorer.spec import ClassifierSpec, size_text
 from explorer.trace.records import Fix, Trace, inside
 
 
@@ -29,17 +29,32 @@ def hints(spec: ClassifierSpec, trace: Trace) -> tuple[Hint, ...]:
     return tuple(hint for hint in found if hint is not None)
 
 
+def early_cut(spec: ClassifierSpec) -> Cut | None:
+    """The cut, where it was chosen and leaves under a hundredth of the network's parameters.
+
+    Raises ValueError where the spec's body cannot be built.
+    """
+    cut = resolve_cut(spec.body.arch, spec.body.cut)
+    return None if cut.share >= LEAST_SHARE or cut == resolve_cut(spec.body.arch) else cut
+
+
+def percent(share: float) -> str:
+    """ "0.72 %" of 0.0072."""
+    return f"{100 * share:.2g} %"
+
+
 def _small_share(spec: ClassifierSpec) -> Hint | None:
     """A cut that leaves next to nothing of the network."""
-    cut = resolve_cut(spec.body.arch, spec.body.cut)
-    if cut.share >= LEAST_SHARE:
+    cut = early_cut(spec)
+    if cut is None:
         return None
     modules = {place.name for place in read_graph(spec.body.arch).features if place.ends}
-    deeper = next(place for place in legal_cuts(spec.body.arch) if place.share >= LEAST_SHARE and place.name in modules)
+    enough = [place for place in legal_cuts(spec.body.arch) if place.share >= LEAST_SHARE]
+    deeper = next((place for place in enough if place.name in modules), resolve_cut(spec.body.arch))
     return Hint(
         "body.cut",
-        f"This cut keeps {_percent(cut.share)} of {spec.body.arch}'s parameters, so hardly anything it learned is "
-        f"borrowed: cut after {deeper.name} to keep {_percent(deeper.share)}.",
+        f"This cut keeps {percent(cut.share)} of {spec.body.arch}'s parameters, so hardly anything it learned is "
+        f"borrowed: cut after {deeper.name} to keep {percent(deeper.share)}.",
         Fix(f"Cut after {deeper.name}", "body.cut", deeper.name),
     )
 
@@ -51,8 +66,8 @@ def _one_cell(spec: ClassifierSpec, trace: Trace) -> Hint | None:
         return None
     return Hint(
         "head.pool",
-        f"At {spec.body.size} px the body's map is a single cell, so its maximum and its average are the same "
-        f"{shape[0]} numbers twice: pool with avg, or use larger pictures.",
+        f"At {size_text(spec.body.size)} px the body's map is a single cell, so its maximum and its average are the "
+        f"same {shape[0]} numbers twice: pool with avg, or use larger pictures.",
         Fix("Pool with avg", "head.pool", "avg"),
     )
 
@@ -94,7 +109,3 @@ def _last_norm(trace: Trace, cut: Cut, arch: str) -> str:
 
 def _body_shape(trace: Trace) -> tuple[int, ...] | None:
     return next((layer.out_shape for layer in trace.layers if layer.qual == "0"), None)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"

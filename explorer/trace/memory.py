@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from explorer.models.build import Built, build_model
 from explorer.models.groups import freeze
 from explorer.models.meta import Blank
-from explorer.spec import ClassifierSpec
+from explorer.spec import ClassifierSpec, Size, sides
 from explorer.trace import cost
 from explorer.trace.kept import AsOnCpu, check_precision, kept_bytes, shapes_of, storage_key, training
 from explorer.trace.records import Shape
@@ -68,7 +68,7 @@ class StepMemory:
 class SizePoint:
     """What a model costs at one size of picture.
 
-    size              side of the square picture, pixels
+    size              of the picture, pixels: the side of a square, or (height, width)
     params            parameters; the same at every size
     macs              multiply-accumulates for one picture
     activation_bytes  outputs of all layers for one picture, float32
@@ -76,7 +76,7 @@ class SizePoint:
     step_bytes        peak of a training step of that batch
     """
 
-    size: int
+    size: Size
     params: int
     macs: int
     activation_bytes: int
@@ -127,7 +127,7 @@ def kept_per_layer(
 @lru_cache(maxsize=64)
 def growth(
     spec: ClassifierSpec,
-    sizes: tuple[int, ...] = SIZES,
+    sizes: tuple[Size, ...] = SIZES,
     batch_size: int = 32,
     precision: str = "float32",
     optimizer: str = "adamw",
@@ -143,7 +143,7 @@ def growth(
     params = sum(p.numel() for p in built.model.parameters())
     points = []
     for size in sizes:
-        in_shape = (spec.body.n_in, size, size)
+        in_shape = (spec.body.n_in, *sides(size))
         run = watch(built.model, in_shape)
         if run.broke is not None or run.out_shape != (spec.n_out,):
             continue
@@ -327,7 +327,7 @@ def _blank(spec: ClassifierSpec, frozen: bool | int, train_bn: bool) -> Built:
 
 
 def _in_shape(spec: ClassifierSpec) -> Shape:
-    return spec.body.n_in, spec.body.size, spec.body.size
+    return spec.body.n_in, *spec.body.height_width
 
 
 def _check_runs(spec: ClassifierSpec) -> None:

@@ -7,6 +7,7 @@ Shapes leave out the batch dimension; activations are float32 of one example. `p
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import log
 
 from explorer.spec import EARLY, HEAD, LATE, count_frozen
 
@@ -144,6 +145,15 @@ def groups_of(trace: Trace) -> tuple[str, ...]:
     """The parameter groups that hold parameters, from the input on."""
     present = {layer.group for layer in trace.layers if layer.params}
     return tuple(group for group in (EARLY, LATE, HEAD) if group in present)
+
+
+def is_channels_last(shape: Shape, picture: Shape = (1, 1)) -> bool:
+    """Whether three sizes are a map's height, width, channels: these two sides go with the picture's height and width,
+    and the last two do not as well."""
+    if picture[0] == picture[1]:
+        return shape[0] == shape[1] != shape[2]
+    ratio = picture[0] / picture[1]
+    return abs(log(shape[0] / shape[1] / ratio)) < abs(log(shape[1] / shape[2] / ratio))
 
 
 def freeze_rows(trace: Trace, frozen: bool | int, train_bn: bool = True) -> Trace:

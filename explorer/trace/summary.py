@@ -29,7 +29,7 @@ def statistics(spec: ClassifierSpec) -> torchinfo.ModelStatistics:
     Its `total_params` equals the trace's. Its `total_mult_adds` counts biases and the weights of norms besides: for a
     convolution its bias at each output pixel, for a linear layer its bias, for a batch norm its weights and biases.
     """
-    shape = (1, spec.body.n_in, spec.body.size, spec.body.size)
+    shape = (1, spec.body.n_in, *spec.body.height_width)
     return torchinfo.summary(
         blank_model(spec), input_size=shape, device="meta", mode="eval", col_names=COLUMNS, depth=DEPTH, verbose=0
     )

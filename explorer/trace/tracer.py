@@ -20,7 +20,7 @@ from explorer.models.groups import body_groups, find_split, own_names, split_of
 from explorer.models.meta import Blank
 from explorer.models.timm_archs import is_timm, picture_side
 from explorer.models.weights import enum_name
-from explorer.spec import HEAD, ClassifierSpec, HeadSpec
+from explorer.spec import HEAD, ClassifierSpec, HeadSpec, Size, sides
 from explorer.trace import cost
 from explorer.trace.explain import body_failure, error_of, find_break, head_failure
 from explorer.trace.node import last_node, whole_layer
@@ -66,7 +66,7 @@ def trace(spec: ClassifierSpec) -> Trace:
 
 
 @lru_cache(maxsize=1024)
-def _trace(arch: str, cut: int | str | None, size: int, n_in: int, head: HeadSpec, n_out: int) -> Trace:
+def _trace(arch: str, cut: int | str | None, size: Size, n_in: int, head: HeadSpec, n_out: int) -> Trace:
     body = trace_body(arch, cut, size, n_in)
     features = body.out_shape[0] if body.out_shape else features_of(arch, cut)
     top = trace_head(head, features, n_out, body.out_shape)
@@ -76,7 +76,7 @@ def _trace(arch: str, cut: int | str | None, size: int, n_in: int, head: HeadSpe
         skips=(),
         totals=add_up(layers),
         failure=body.failure or top.failure,
-        in_shape=(n_in, size, size),
+        in_shape=(n_in, *sides(size)),
         out_shape=top.out_shape,
         dropped=body.dropped,
         weights_enum=body.weights_enum,
@@ -88,14 +88,14 @@ def _trace(arch: str, cut: int | str | None, size: int, n_in: int, head: HeadSpe
 
 
 @lru_cache(maxsize=64)
-def trace_body(arch: str, cut: int | str | None, size: int, n_in: int) -> Part:
+def trace_body(arch: str, cut: int | str | None, size: Size, n_in: int) -> Part:
     """The body's rows; `out_shape` is None where the picture is too small for it."""
-    parts = blank_body(arch, cut, n_in)
-    run = watch(parts.body, (n_in, size, size))
+    parts, in_shape = blank_body(arch, cut, n_in), (n_in, *sides(size))
+    run = watch(parts.body, in_shape)
     names = own_names(parts.body, parts.names)
     groups = mix_containers(body_groups(names, _split(arch, cut, size, parts, run, names)), parts.body)
     layers = rows("0", "body", parts.body, run, names, groups)
-    failure = None if run.broke is None else _body_failure(arch, cut, parts.body, run, names, (n_in, size, size))
+    failure = None if run.broke is None else _body_failure(arch, cut, parts.body, run, names, in_shape)
     dropped = tuple(Dropped(*part) for part in parts.dropped)
     code = body_code(parts)
     ends = ("", "") if code else (last_node(parts), whole_layer(parts))
@@ -121,7 +121,7 @@ def trace_head(head: HeadSpec, features: int, n_out: int, in_shape: Shape | None
 
 
 def _split(
-    arch: str, cut: int | str | None, size: int, parts: Parts, run: Run, names: dict[str, str]
+    arch: str, cut: int | str | None, size: Size, parts: Parts, run: Run, names: dict[str, str]
 ) -> tuple[str, ...]:
     """`split_of(arch)`, from the run that is at hand where that is of the whole body at the size that it goes by."""
     if cut is None and size == SIZE and run.broke is None and not get_arch(arch).split and not is_timm(arch):

@@ -42,7 +42,7 @@ def first_not_finite(model: nn.Module, x: Tensor) -> str:
 
 
 def check_runs(model: nn.Module, x: Tensor, n_out: int) -> None:
-    """Run x (1, C, S, S) once in eval mode, without gradients.
+    """Run x (1, C, H, W) once in eval mode, without gradients.
 
     Raises ValueError with the layer that cannot take its input, its shape and what would help, or when the output is
     not (1, n_out). Memory that runs out stays the error it is.
@@ -66,7 +66,7 @@ def check_runs(model: nn.Module, x: Tensor, n_out: int) -> None:
         layer_words = f"layer {name} ({type(layer).__name__})" if name else f"the whole ({type(layer).__name__})"
         got = f", which gets {'×'.join(map(str, shape[1:]))}" if len(shape) > 1 else ""
         raise ValueError(
-            f"Images of {x.shape[-1]} px cannot pass {layer_words}{got}: {_remedy(model, x, layer, shape)}."
+            f"Images of {_size(x)} px cannot pass {layer_words}{got}: {_remedy(model, x, layer, shape)}."
         ) from error
     if tuple(out.shape[1:]) != (n_out,):
         raise ValueError(
@@ -78,13 +78,19 @@ def _remedy(model: nn.Module, x: Tensor, layer: nn.Module, shape: tuple[int, ...
     """What to change so that images like x pass: the pooling before a layer for flat features, else the image size."""
     if isinstance(layer, FLAT) and len(shape) > 2:
         return "it takes flat features, so switch the head's pooling on"
-    larger = [side for side in SIDES if side > x.shape[-1]]
-    smaller = [side for side in reversed(SIDES) if side < x.shape[-1]]
+    larger = [side for side in SIDES if side > min(x.shape[-2:])]
+    smaller = [side for side in reversed(SIDES) if side < min(x.shape[-2:])]
     for side in larger + smaller:
         with torch.no_grad(), suppress(*REFUSALS):
             model(x.new_zeros((*x.shape[:2], side, side)))
             return f"choose {'a larger' if side in larger else 'another'} image size, {side} would do"
     return "choose another image size, cut or pooling"
+
+
+def _size(x: Tensor) -> str:
+    """ "224" or "97×131" of pictures (B, C, H, W)."""
+    height, width = x.shape[-2:]
+    return f"{height}×{width}" if height != width else str(height)
 
 
 def growth_sentence(valid_loss: float, classes: int) -> str:

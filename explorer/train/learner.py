@@ -63,7 +63,7 @@ def fit(
     stop         asked between batches and while something downloads; True ends the run with Stopped
     weights_out  folder for last.safetensors (the start's, then each whole epoch's weights, keys as `state_dict`) and
                  spec.json, each written whole or not at all
-    look         makes an event of the model, two normalised valid pictures (2, C, S, S) and the epoch: before the
+    look         makes an event of the model, two normalised valid pictures (2, C, H, W) and the epoch: before the
                  first epoch (0) and after each, unless it takes too long (`train.looks`). It never changes the run
 
     Never raises: whatever goes wrong is the last event, Failed, with one sentence. Seeds torch's global generator (it
@@ -234,7 +234,7 @@ def valid_sample(split: Split, positions: Sequence[int]) -> ValidSample:
 
 
 def looked_at(split: Split, positions: Sequence[int], stats: Stats | None, device: torch.device) -> Tensor:
-    """The first of these pictures as batches would give them: float32 (n, C, S, S), normalised, on the device."""
+    """The first of these pictures as batches would give them: float32 (n, C, H, W), normalised, on the device."""
     mean, std = stats or (None, None)
     return normalise(split.images(positions[:LOOKED_AT]).to(device).float() / 255, mean, std)
 

@@ -27,7 +27,7 @@ class Diverged(ValueError):
 
 @dataclass(frozen=True)
 class Loaders:
-    """Where batches come from: x (B, C, S, S) float32 and y (B,) int64, on the model's device.
+    """Where batches come from: x (B, C, H, W) float32 and y (B,) int64, on the model's device.
 
     train    called once an epoch, gives that epoch's batches
     valid    called once an epoch, gives all valid images in the same order

@@ -17,12 +17,12 @@ from PIL import Image, ImageOps
 from torch import Tensor, nn
 
 from explorer.data.batches import data_uri, normalise
-from explorer.data.pictures import MIN_SIDE, converted, middle_square, to_array
+from explorer.data.pictures import MIN_SIDE, converted, middle_box, to_array
 from explorer.data.registry import load
 from explorer.models.bodies import build_original
 from explorer.models.build import build_head, build_model, features_of
 from explorer.models.weights import fetch, read_file
-from explorer.spec import BodySpec, ClassifierSpec, HeadSpec
+from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, size_text
 from explorer.trace import activations as inside
 from explorer.trace.records import Trace
 from explorer.trace.tracer import trace
@@ -110,8 +110,10 @@ def read_spec(asked: object, services: Services) -> ClassifierSpec:
         hash(spec)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError("The page asked for a model that cannot be read: reload it.") from error
-    if spec.body.size > LARGEST:
-        raise ValueError(f"Activations are shown up to {LARGEST} px: set the image size lower than {spec.body.size}.")
+    if max(spec.body.height_width) > LARGEST:
+        raise ValueError(
+            f"Activations are shown up to {LARGEST} px: set the image size lower than {size_text(spec.body.size)}."
+        )
     if spec.body.weights not in ("imagenet", "random", None) and not services.is_allowed_file(spec.body.weights):
         raise ValueError("Only a weights file given in this page can be opened: upload it.")
     return spec
@@ -180,7 +182,7 @@ def sample_thumbs() -> list[dict[str, str]]:
 
 
 def _pixels(name: str) -> np.ndarray:
-    return to_array(middle_square(_sample(name), THUMB))
+    return to_array(middle_box(_sample(name), THUMB))
 
 
 def _sample_label(name: str) -> str:
@@ -208,10 +210,10 @@ def _drawn():
 
 
 def as_input(spec: ClassifierSpec, photo: Image.Image) -> Tensor:
-    """The picture as training would give it to the body: (1, n_in, size, size). More channels than a picture has, or
+    """The picture as training would give it to the body: (1, n_in, height, width). More channels than a picture has, or
     two, repeat them."""
     body = spec.body
-    pixels = torch.from_numpy(to_array(middle_square(converted(photo, 1 if body.n_in == 1 else 3), body.size)))
+    pixels = torch.from_numpy(to_array(middle_box(converted(photo, 1 if body.n_in == 1 else 3), body.size)))
     x = pixels.repeat(-(-body.n_in // len(pixels)), 1, 1)[None, : body.n_in].float() / 255
     mean, std = statistics(spec, body.weights or "random") or (None, None)
     return normalise(x, mean, std)
@@ -297,14 +299,14 @@ def _labels(wish: Mapping, spec: ClassifierSpec, lock: Lock) -> dict:
         return {"note": "ImageNet labels need three channels."}
     x = as_input(spec, read_photo(wish.get("photo")))
     with lock:
-        likely = _said(body.arch, body.size, x.numpy().tobytes())
+        likely = _said(body.arch, body.height_width, x.numpy().tobytes())
     return {"labels": [[name, round(p, 4)] for name, p in likely]}
 
 
 @lru_cache(maxsize=16)
-def _said(arch: str, size: int, pixels: bytes) -> tuple[tuple[str, float], ...]:
+def _said(arch: str, picture: tuple[int, int], pixels: bytes) -> tuple[tuple[str, float], ...]:
     """What the uncut network says. It is built and let go again: as a whole it is up to ten times its body."""
-    x = torch.frombuffer(bytearray(pixels), dtype=torch.float32).reshape(1, 3, size, size)
+    x = torch.frombuffer(bytearray(pixels), dtype=torch.float32).reshape(1, 3, *picture)
     network = build_original(arch)
     stored, own = read_file(fetch(arch)), network.state_dict()
     fits = {name: tensor for name, tensor in stored.items() if name in own and tensor.shape == own[name].shape}

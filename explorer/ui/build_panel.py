@@ -84,6 +84,9 @@ def build_panel(first: dict) -> BuildPanel:
             c["y_range"] = text(
                 "y_range", "y_range", placeholder="0, 5.5", help="Squeezes the outputs between two numbers."
             )
+            c["width"] = text(
+                "width", "Width", first["width"], placeholder="131", help="Empty: as high as wide. Or both: 97×131."
+            )
             c["n_in"] = slider(
                 "n_in",
                 "Input channels",

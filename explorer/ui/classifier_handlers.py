@@ -6,6 +6,7 @@ it. Nothing here knows a component, so each handler can be tried without a page.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,8 @@ from explorer.ui.describe import (
     draw_pinned,
     group_payload,
     is_path,
+    place_of,
+    question,
     suggestions,
 )
 from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, number, read, show, usual_rates, within_reach
@@ -53,12 +56,14 @@ class Held:
     view    what of the model is on show
     run     the value of the run widget: {"run", "token", …}
     event   what a widget sent with its event
+    agreed  cuts that leave next to nothing and that the page's reader wants to train on all the same (`place_of`)
     """
 
     values: Mapping[str, object]
     view: View = AT_FIRST
     run: object = None
     event: Mapping[str, object] | None = None
+    agreed: frozenset[str] = frozenset()
 
     def asked(self, key: str) -> object:
         """A part of what the widget sent; None where a stranger sent something else."""
@@ -94,6 +99,7 @@ class ClassifierHandlers:
         for name in ("cut", "groups"):
             payloads[name] |= turn_of(values.get(name))
         payloads["gallery"] = {"chosen": reading.spec.body.arch}
+        payloads["question"] = {"about": place_of(reading.spec)}
         return {**payloads, "notices": problems({**doubts, **reading.problems}, suggestions(reading.spec))}
 
     def changed(self, held: Held, **new: object) -> Payloads:
@@ -249,6 +255,14 @@ class ClassifierHandlers:
         """How much of the set, how hard, how augmented, how large."""
         return {**self.refresh(held), **({"sheet": self._sheet(held.values)} if held.view.tab == "data" else {})}
 
+    def size_moved(self, held: Held) -> Payloads:
+        """The slider of the image size: where the field beside it held both sides, it keeps the width alone."""
+        typed = str(held.values.get("width") or "").replace("×", "x").split("x")
+        if len(typed) == 1:
+            return self.data_changed(held)
+        width = typed[-1].strip()
+        return {"width": width, **self.data_changed(replace(held, values={**held.values, "width": width}))}
+
     def another_batch(self, held: Held) -> Payloads:
         """The contact sheet of another batch."""
         seed = held.asked("seed")
@@ -330,7 +344,7 @@ class ClassifierHandlers:
     # ---- runs ----
 
     def train(self, held: Held) -> Payloads:
-        """Put a run in line, unless this page has one on its way or something is in doubt."""
+        """Put a run in line, unless this page has one on its way, something is in doubt, or must be asked first."""
         run = held.run if isinstance(held.run, Mapping) else {}
         if self.services.queue.poll(run.get("run"), 0, 1)["state"] in LIVE:
             return BUSY
@@ -345,6 +359,10 @@ class ClassifierHandlers:
             wrong |= cannot_train(reading.spec)
         if wrong:
             return {"notices": shown["notices"]}
+        asked = question(reading.spec)
+        if asked and asked["about"] not in held.agreed:
+            again = {"at": time.monotonic()}  # the same message twice would not reach the page
+            return {"notices": shown["notices"], "question": {**asked, **again}}
         try:
             plan = planned_rates(phases(reading.train, len(shown["groups"]["rows"])))
             job = self.services.queue.submit(reading.spec, reading.train)
@@ -352,7 +370,22 @@ class ClassifierHandlers:
             wrong["run"] = str(error)
             return shown
         started = {"run": job.id, "token": job.token, "epochs": reading.train.epochs, "plan": plan}
-        return {**shown, "run": {**run, **started}, **BUSY}
+        return {**shown, "question": {}, "run": {**run, **started}, **BUSY}
+
+    def answered(self, held: Held) -> Payloads:
+        """The answer to the question that stood before a run: cut where nobody chose, or train on what is left.
+
+        An answer counts for the cut that it was asked about, and is not asked for again.
+        """
+        reading = self._read(held.values)
+        if not reading.builds:
+            return self.refresh(held)
+        if held.asked("id") == "later":
+            return self.changed(held, cut=cut_steps(link.put(reading.spec, "body.cut", None)))
+        if held.asked("id") != "train" or held.asked("about") != place_of(reading.spec):
+            return self.refresh(held)
+        agreed = held.agreed | {place_of(reading.spec)}
+        return {"agreed": agreed, **self.train(replace(held, agreed=agreed))}
 
     def stop(self, held: Held) -> Payloads:
         """Ask the run of this page to stop."""

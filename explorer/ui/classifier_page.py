@@ -23,14 +23,15 @@ from explorer.views.ribbon import NO_RIBBON
 
 INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
 AT_ONCE = {"trigger_mode": "multiple"}
-ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "size", "n_in")
+ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "width", "n_in")
 PICTURE = (
     "ribbon", "ribbon_a", "numbers", "tree", "layers", "cost", "activations", "compare", "code", "summary", "notices",
-    "topbar", "weightsline", "datahint", "cut", "groups", "gallery",
+    "topbar", "weightsline", "datahint", "cut", "groups", "gallery", "question",
 )  # fmt: skip
-OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path")
+OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path", "size")
 TARGETS = {
-    "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "body.n_in": "n_in",
+    "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "width": "width",
+    "body.n_in": "n_in",
     "head.pool": "pool", "head.lin_ftrs": "chips", "head.ps": "ps", "ps_each": "ps_each", "head.y_range": "y_range",
     "head.first_bn": "first_bn",
     "n_out": "chips", "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty",
@@ -83,7 +84,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
                         pictures = widget("sheet", {"loading": True}, events=("again",))
             with gr.Column(min_width=0, elem_classes="train"):
                 panel = train_panel(services, first)
-    view = gr.State(AT_FIRST)
+    view, agreed = gr.State(AT_FIRST), gr.State(frozenset())
     picture = widget("picture", "", classes=("unseen",))
     instant = {**INSTANT, "show_progress_on": picture}
 
@@ -91,8 +92,9 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     components = {
         **controls, "ribbon": ribbon, "ribbon_a": ribbon_a, "numbers": numbers, "tree": tree, "layers": layers,
         "cost": spent, "activations": seen, "compare": compared, "code": code, "gallery": build.gallery,
-        "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "view": view,
+        "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "view": view, "agreed": agreed,
         "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt,
+        "question": panel.question,
     }  # fmt: skip
 
     # ---- handlers ----
@@ -122,10 +124,10 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     def on_run(event, handler: Callable[[Held], dict], *changes: str, **how) -> None:
         """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
 
-        def answer(sent: gr.EventData, on_show, run, *values):
-            return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, run, sent._data)))
+        def answer(sent: gr.EventData, on_show, run, agreed_to, *values):
+            return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, run, sent._data, agreed_to)))
 
-        inputs = [view, panel.run, *controls.values()]
+        inputs = [view, panel.run, agreed, *controls.values()]
         event(answer, inputs, changing(*changes), **{**instant, **how})
 
     def open_link(request: gr.Request):
@@ -137,6 +139,7 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
             on(control.input, handlers.data_changed, "sheet")
         elif name not in OWN_HANDLER:
             on(control.input, handlers.refresh)
+    on(controls["size"].input, handlers.size_moved, "width", "sheet")
     on(controls["cut"].moved, handlers.refresh)
     on(controls["chips"].moved, handlers.refresh)
     on(controls["groups"].moved, handlers.groups_moved, "rate")
@@ -159,6 +162,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     on(inner.select, handlers.tab_chosen, "view", "sheet", **AT_ONCE)
     on(pictures.again, handlers.another_batch, "sheet", **AT_ONCE)
     on_run(panel.go.click, handlers.train, *PICTURE, "chips", "run", "go", "halt", trigger_mode="once")
+    answers = (*PICTURE, "chips", "run", "go", "halt", "agreed")
+    on_run(panel.question.answered, handlers.answered, *answers, trigger_mode="once")
     on_run(panel.halt.click, handlers.stop, "halt", trigger_mode="once")
     on_run(panel.run.attached, handlers.attached, "go", "halt")
     on_run(panel.run.ended, handlers.ended, "go", "halt")

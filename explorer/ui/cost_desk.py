@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, astuple, dataclass, replace
+from math import prod
 from threading import Lock
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from explorer import link
 from explorer.models.build import build_model
 from explorer.models.groups import freeze
-from explorer.spec import ClassifierSpec, SpecError, TrainSpec, check_choice, check_flag, check_whole
+from explorer.spec import ClassifierSpec, SpecError, TrainSpec, check_choice, check_flag, check_whole, sides
 from explorer.trace.kept import PRECISIONS
 from explorer.trace.memory import SIZES, STATES, StepMemory, growth, kept_per_layer, step_memory
 from explorer.trace.records import Trace
@@ -181,7 +182,7 @@ def largest_batch(wish: Wish, there: int, tries: int = 12) -> int | None:
 
 
 def _growth(wish: Wish, _: Mapping) -> dict:
-    sizes = tuple(sorted({*SIZES, wish.spec.body.size}))
+    sizes = tuple(sorted({*SIZES, wish.spec.body.size}, key=lambda size: prod(sides(size))))
     points = growth(
         wish.spec, sizes, wish.batch, wish.precision, wish.optimizer, wish.train.frozen, wish.train.train_bn
     )
@@ -254,4 +255,4 @@ def random_model(wish: Wish) -> nn.Module:
 
 
 def _pictures(spec: ClassifierSpec, batch: int, device: torch.device) -> Tensor:
-    return torch.full((batch, spec.body.n_in, spec.body.size, spec.body.size), 0.5, device=device)
+    return torch.full((batch, spec.body.n_in, *spec.body.height_width), 0.5, device=device)

@@ -12,12 +12,12 @@ from explorer import link
 from explorer.data.dataset import DataError
 from explorer.data.pictures import check_channels
 from explorer.data.registry import Choice, is_here, list_data
-from explorer.models.bodies import legal_cuts
+from explorer.models.bodies import legal_cuts, resolve_cut
 from explorer.models.build import build_model
 from explorer.models.weights import WeightsReport, describe_imagenet
 from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec, count_frozen
 from explorer.trace.explain import batch_failure
-from explorer.trace.hints import hints
+from explorer.trace.hints import early_cut, hints, percent
 from explorer.trace.memory import kept_per_layer
 from explorer.trace.records import Trace, freeze_rows, groups_of
 from explorer.trace.summary import torchinfo_text
@@ -38,6 +38,7 @@ from explorer.views.table import table
 from explorer.views.tree import tree
 
 BYTES_A_PARAMETER = 16  # weight, gradient and AdamW's two moments in float32
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 GROUPS_HELP = {
     "one_cycle": "Early layers learn slowest; frozen ones not at all.",
     "flat": "One rate for all, unless you set others; frozen groups do not learn.",
@@ -74,15 +75,28 @@ def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str
     frozen = frozen_count(train, len(rates))
     payloads = {
         "ribbon": marked(draw(reading, shown, services, view.measure), "B" if view.pinned else ""),
-        "cut": cut_steps(spec),
         "groups": {**groups(shown, frozen, rates), "help": GROUPS_HELP[train.schedule]},
         "weightsline": weights_line(spec),
         "datahint": data_hint(spec, train),
         "topbar": topbar(services, spec, train, view.pinned),
         **one_tab(view, reading, shown, services),
     }
+    payloads["cut"] = named_steps(cut_steps(spec), payloads["ribbon"])
     payloads["numbers"] = numbers(shown, 1000 * (time.perf_counter() - start), view.measure)
     return payloads, train_problems(shown, train)
+
+
+def named_steps(steps: dict[str, object], drawn: dict[str, object]) -> dict[str, object]:
+    """The stepper's cuts by the names that the ribbon gives them, and the whole name for those who hover."""
+    words = [cut.get("brief", cut["name"]) for cut in drawn["cuts"]]
+    words[drawn["cut"]] = drawn["behind"]
+    values = [
+        step if step["id"] == word else {
+            "id": step["id"], "label": step["label"].removesuffix(step["id"]) + word, "title": step["label"]
+        }
+        for step, word in zip(steps["values"], words, strict=True)
+    ]  # fmt: skip
+    return {**steps, "values": values}
 
 
 def describe_tab(reading: Reading, services: Services, view: View) -> dict[str, object]:
@@ -119,7 +133,8 @@ def one_tab(view: View, reading: Reading, shown: Trace, services: Services) -> d
     if view.tab == "tree":
         return {"tree": tree(laid_over(reading, shown, view.measure), MEASURES[view.measure or "params"])}
     if view.tab == "layers":
-        return {"layers": table(shown, fields(spec))}
+        measure = MEASURES.get(view.measure)
+        return {"layers": table(laid_over(reading, shown, view.measure), fields(spec), measure)}
     if view.tab == "cost":
         frozen = frozen_count(reading.train, len(groups_of(shown)))
         return {"cost": cost(spec, shown, reading.train, frozen)}
@@ -146,6 +161,25 @@ def suggestions(spec: ClassifierSpec) -> dict[str, dict[str, str]]:
     return {
         hint.field: {"text": hint.text, "label": hint.fix.label if hint.fix else ""}
         for hint in hints(spec, trace(spec))
+    }
+
+
+def place_of(spec: ClassifierSpec) -> str:
+    """Which cut of which network a question is about: "resnet34 layer1"."""
+    return f"{spec.body.arch} {resolve_cut(spec.body.arch, spec.body.cut).name}"
+
+
+def question(spec: ClassifierSpec) -> dict[str, str]:
+    """What is asked before such a model is trained, {} where nothing is: a sentence and the words of two answers."""
+    cut, arch = early_cut(spec), spec.body.arch
+    if cut is None:
+        return {}
+    return {
+        "about": place_of(spec),
+        "text": f"The cut {cut.name} keeps {percent(cut.share)} of {arch}'s parameters: train on what is left, "
+        "or cut later?",
+        "train": "Train anyway",
+        "later": f"Cut at {resolve_cut(arch).name}",
     }
 
 
@@ -284,9 +318,13 @@ def cannot_train(spec: ClassifierSpec) -> dict[str, str]:
     return {}
 
 
-def machine_memory() -> int:
-    """Bytes of memory in this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def machine_memory(limit: Path = CONTAINER_LIMIT) -> int:
+    """Bytes of memory in this machine, or in the container that it runs in where that has fewer."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(whole, int(limit.read_text()))
+    except (OSError, ValueError):  # no container, or one without a limit ("max")
+        return whole
 
 
 def train_problems(shown: Trace, train: TrainSpec) -> dict[str, str]:

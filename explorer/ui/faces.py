@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from explorer.data.batches import data_uri, normalise
 from explorer.data.pictures import read_picture
 from explorer.models.bodies import create_body
-from explorer.spec import BodySpec, ClassifierSpec
+from explorer.spec import BodySpec, ClassifierSpec, Size, sides
 from explorer.trace import activations
 from explorer.trace.tracer import trace
 from explorer.train.learner import statistics
@@ -44,12 +44,12 @@ def faces_function(services: Services) -> Callable[[object], dict]:
                 desk = services.weights.ask(body.arch, wait=PATIENCE)
                 if desk.state == "fetching":
                     how_far = {"text": f"Fetching {body.arch}", "done": desk.done, "total": desk.total}
-                    return {"photo": photo(), "pending": how_far}
+                    return {"photo": photo(_for_the_page(body)), "pending": how_far}
                 if desk.state == "missing":
                     body = replace(body, weights="random")
             ends = tuple(stage.shown.row.qual for stage in body_stages(trace(ClassifierSpec(body=body))))
             with one_at_a_time:
-                return {"photo": photo(), "faces": stage_pictures(body, ends)}
+                return {"photo": photo(_for_the_page(body)), "faces": stage_pictures(body, ends)}
         except (ValueError, TypeError, RuntimeError, OSError):
             return {"photo": photo()}
 
@@ -62,17 +62,23 @@ def body_of(asked: object, services: Services) -> BodySpec:
         raise ValueError("A key names architecture, weights, size, cut and channels.")
     arch, weights, size, cut, n_in = asked
     body = BodySpec(arch=arch, weights=weights, cut=cut, size=size, n_in=n_in)
-    if body.size > LARGEST:
+    if max(body.height_width) > LARGEST:
         raise ValueError(f"Faces are shown up to {LARGEST} pixels.")
     if body.weights not in ("imagenet", "random", None) and not services.is_allowed_file(body.weights):
         raise ValueError("Only a file given in this page can be opened.")
     return body
 
 
-@lru_cache(maxsize=1)
-def photo() -> str:
-    """The sample picture as a data URI, small enough for the page."""
-    return data_uri(torch.from_numpy(read_picture(PHOTO, PHOTO_SIDE)), PHOTO_SIDE)
+@lru_cache(maxsize=16)
+def photo(size: Size = PHOTO_SIDE) -> str:
+    """The part of the sample picture that a network of this size gets, as a data URI."""
+    return data_uri(torch.from_numpy(read_picture(PHOTO, size)), max(sides(size)))
+
+
+def _for_the_page(body: BodySpec) -> Size:
+    """The size of its picture, in proportion small enough for the page."""
+    longest = max(body.height_width)
+    return tuple(max(1, round(PHOTO_SIDE * side / longest)) for side in body.height_width)
 
 
 @lru_cache(maxsize=32)
@@ -95,7 +101,7 @@ def shared_body(arch: str, weights: str | None, cut: int | str | None, n_in: int
 
 
 def _picture(body: BodySpec) -> Tensor:
-    """The sample picture as training would give it to the body: (1, n_in, size, size); more than a picture's three
+    """The sample picture as training would give it to the body: (1, n_in, height, width); more than a picture's three
     channels, or two, repeat them."""
     pixels = torch.from_numpy(read_picture(PHOTO, body.size, 1 if body.n_in == 1 else 3))
     x = pixels.repeat(-(-body.n_in // len(pixels)), 1, 1)[None, : body.n_in].float() / 255

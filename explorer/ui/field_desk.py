@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from explorer.data.batches import data_uri
-from explorer.data.pictures import converted, middle_square, to_array
+from explorer.data.pictures import converted, middle_box, to_array
 from explorer.models.build import blank_body
-from explorer.spec import ClassifierSpec, SpecError, check_whole
+from explorer.spec import ClassifierSpec, Size, SpecError, check_size, sides
 from explorer.trace.receptive import Field, effective_field, receptive_fields
 from explorer.trace.records import Trace
 from explorer.trace.tracer import trace
@@ -102,18 +102,20 @@ def sights_function(services: Services) -> Callable[[object], dict]:
 
 
 @lru_cache(maxsize=8)
-def exact(arch: str, cut: int | str | None, size: int, n_in: int, pooled: bool) -> dict[str, Field | None]:
+def exact(arch: str, cut: int | str | None, size: Size, n_in: int, pooled: bool) -> dict[str, Field | None]:
     """The body's fields by name in the trace, and as "1" what the head sees; {} above `LARGEST` pixels."""
-    if size > LARGEST:
+    if max(sides(size)) > LARGEST:
         return {}
     body = blank_body(arch, cut, n_in).body
     head = nn.AdaptiveAvgPool2d(1) if pooled else nn.Identity()
-    found = receptive_fields(nn.Sequential(body, head), (n_in, size, size))
+    found = receptive_fields(nn.Sequential(body, head), (n_in, *sides(size)))
     return {qual: field for qual, field in found.items() if qual}
 
 
 @lru_cache(maxsize=64)
-def _compact(arch: str, cut: int | str | None, size: int, n_in: int, pool: str | None) -> dict[str, list[float] | None]:
+def _compact(
+    arch: str, cut: int | str | None, size: Size, n_in: int, pool: str | None
+) -> dict[str, list[float] | None]:
     made: dict[Field | None, list[float] | None] = {None: None}
     found = exact(arch, cut, size, n_in, pool is not None)
     for field in found.values():
@@ -163,9 +165,10 @@ def _told(asked: object, work: Callable[[Mapping], dict]) -> dict:
 
 def _picture(wish: Mapping) -> dict:
     photo = converted(read_photo(wish.get("photo")), 1 if wish.get("n_in") == 1 else 3)
-    side = wish.get("size")
-    check_whole("body.size", "The image size", side, 1, LARGEST)
-    return {"uri": data_uri(torch.from_numpy(to_array(middle_square(photo, side))), side)}
+    size = wish.get("size")
+    size = tuple(size) if isinstance(size, list) else size
+    check_size("body.size", size, LARGEST)
+    return {"uri": data_uri(torch.from_numpy(to_array(middle_box(photo, size))), max(sides(size)))}
 
 
 def _field(wish: Mapping, spec: ClassifierSpec) -> dict:

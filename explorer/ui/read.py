@@ -7,6 +7,7 @@ what cannot be meant becomes a sentence at its field, and the rest still counts.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from explorer.models.archs import get_arch, is_arch
 from explorer.models.bodies import Cut, legal_cuts, resolve_cut
 from explorer.models.build import blamed
 from explorer.models.timm_archs import is_timm
-from explorer.spec import ClassifierSpec, SpecError, TrainSpec
+from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec, check_size
 from explorer.train.schedule import group_rates
 from explorer.views.numbers import rate as words
 
@@ -27,6 +28,7 @@ AUGMENTATIONS = {"Basic": "basic", "None": "none"}
 SIZES = {"Small": "small", "Medium": "medium", "Large": "large"}
 
 MOST_GROUPS = 64
+LARGEST = 2048  # pixels of a side
 
 # What the sliders reach, by field; a spec may hold more.
 BUILD_REACH = {"body.size": (32, 512), "body.n_in": (1, 12), "head.ps": (0.0, 0.95)}
@@ -46,7 +48,7 @@ class Reading:
     @property
     def builds(self) -> bool:
         """Whether the picture may follow: nothing that the model is made of is in doubt."""
-        return not any(name.startswith(("body.", "head.", "n_out", "ps_each")) for name in self.problems)
+        return not any(name.startswith(("body.", "width", "head.", "n_out", "ps_each")) for name in self.problems)
 
 
 def read(values: Values, is_allowed_file: Callable[[str], bool]) -> Reading:
@@ -56,7 +58,8 @@ def read(values: Values, is_allowed_file: Callable[[str], bool]) -> Reading:
         try:
             spec = link.put(spec, place, parse(values, is_allowed_file))
         except SpecError as error:
-            problems["ps_each" if place == "head.ps" and values.get("ps_each") else place] = str(error)
+            at = error.field if place == "body.size" else place
+            problems["ps_each" if place == "head.ps" and values.get("ps_each") else at] = str(error)
     for place, parse in TRAIN_FIELDS.items():
         try:
             train = link.put(train, place, parse(values))
@@ -129,10 +132,29 @@ def _weights(values: Values, is_allowed_file) -> str:
     return path
 
 
+def _size(values: Values, _files) -> int | tuple[int, ...]:
+    """The slider's side; with a width beside it a height and a width, and where that field holds both, those."""
+    height = whole("body.size", "The image size", values.get("size"))
+    text = values.get("width")
+    text = "" if text is None else str(text).strip()
+    if not text:
+        return height
+    typed = [whole("width", "The width", part.strip()) for part in re.split("[x×]", text)]
+    size = (height, *typed) if len(typed) == 1 else tuple(typed)
+    try:
+        check_size("width", size, LARGEST)
+    except SpecError as error:
+        own = len(typed) > 1 or not str(error).startswith("The image height")
+        raise SpecError("width" if own else "body.size", str(error)) from error
+    return size
+
+
 def _cut(values: Values, _files) -> int | str | None:
-    """The stepper's place; None (the architecture's own) where this body has no such place."""
+    """The stepper's place; None (the architecture's own) where this body has no such place, and where nobody chose
+    one: the stepper still stands at the own cut of the body that it was drawn for.
+    """
     arch, cut = values.get("arch"), _part(values, "cut", "value")
-    if not is_arch(arch) or cut is None:
+    if not is_arch(arch) or cut in (None, _part(values, "cut", "own")):
         return None
     try:
         place = resolve_cut(arch, cut)
@@ -178,7 +200,7 @@ BUILD_FIELDS: dict[str, Callable[[Values, Callable[[str], bool]], object]] = {
     "body.arch": _arch,
     "body.weights": _weights,
     "body.cut": _cut,
-    "body.size": lambda v, _: whole("body.size", "The image size", v.get("size")),
+    "body.size": _size,
     "body.n_in": lambda v, _: whole("body.n_in", "The number of input channels", v.get("n_in")),
     "head.pool": lambda v, _: _word("head.pool", "Pooling", POOLS, v.get("pool")),
     "head.lin_ftrs": _widths,
@@ -285,7 +307,8 @@ def show(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
     return {
         "arch": body.arch,
         "weights": names.get(body.weights or "random", "File"),
-        "size": body.size,
+        "size": _height_shown(body),
+        "width": _width_text(body),
         "n_in": body.n_in,
         "pool": _name_of(POOLS, head.pool),
         "ps": min(max(head.ps) if each else head.ps, BUILD_REACH["head.ps"][1]),
@@ -310,6 +333,20 @@ def show(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
     }
 
 
+def _height_shown(body: BodySpec) -> int:
+    """The height, or what the slider can show that is nearest to it."""
+    low, high = BUILD_REACH["body.size"]
+    return min(max(body.height_width[0], low), high)
+
+
+def _width_text(body: BodySpec) -> str:
+    """ "" for a square, else the width; height and width where the slider cannot show the height."""
+    height, width = body.height_width
+    if height != _height_shown(body):
+        return f"{height}×{width}"
+    return "" if width == height else str(width)
+
+
 def _name_of(words: Mapping[str, object], value: object) -> str:
     return next(name for name, meaning in words.items() if meaning == value)
 
@@ -319,6 +356,7 @@ def cut_steps(spec: ClassifierSpec) -> dict[str, object]:
     arch = spec.body.arch
     return {
         "value": resolve_cut(arch, spec.body.cut).name,
+        "own": resolve_cut(arch).name,
         "values": [{"id": place.name, "label": cut_label(place)} for place in legal_cuts(arch)],
     }
 

@@ -10,7 +10,7 @@ import gradio as gr
 from explorer.data.registry import list_data
 from explorer.jobs.record import spec_from_dict
 from explorer.jobs.store import RunRecord
-from explorer.spec import ClassifierSpec
+from explorer.spec import ClassifierSpec, size_text
 from explorer.trace.tracer import trace
 from explorer.train.events import Activations
 from explorer.ui.controls import count, dropdown, segments, slider, switch, text
@@ -23,11 +23,12 @@ from explorer.views.activations import layer_words
 
 @dataclass(frozen=True)
 class TrainPanel:
-    """Components by control name, the two buttons, the live run, and a line about the chosen data."""
+    """Components by control name, the two buttons, what is asked before a run, the live run, a line about the data."""
 
     controls: dict[str, gr.Component]
     go: gr.Button
     halt: gr.Button
+    question: gr.HTML
     run: gr.HTML
     hint: gr.HTML
 
@@ -39,6 +40,7 @@ def train_panel(services: Services, first: dict) -> TrainPanel:
         gr.HTML("<h2>Train</h2>", apply_default_css=False, min_width=0)
         go = gr.Button("Train", variant="primary", elem_id="go", min_width=0)
         halt = gr.Button("Stop", elem_id="halt", min_width=0, interactive=False)
+    question = widget("question", {}, events=("answered",))
     sets = [(" · ".join(filter(None, (choice.label, choice.download))), choice.name) for choice in list_data()]
     with gr.Row(elem_classes="set"):
         c["data"] = dropdown("data", "Data", sets, first["data"], elem_classes="field", filterable=False, min_width=0)
@@ -79,7 +81,7 @@ def train_panel(services: Services, first: dict) -> TrainPanel:
         )
         c["train_bn"] = switch("train_bn", first["train_bn"], help="Norm layers learn in frozen groups too")
     run = widget("run", idle_run(services), events=("ended", "attached"), server_functions=[poll_function(services)])
-    return TrainPanel(c, go, halt, run, hint)
+    return TrainPanel(c, go, halt, question, run, hint)
 
 
 def idle_run(services: Services) -> dict[str, object]:
@@ -118,7 +120,7 @@ def run_title(record: RunRecord) -> str:
     body, head = spec.body, spec.head
     place = "" if body.cut is None else f" to {body.cut}"
     widths = " → ".join(map(str, (*head.widths, spec.n_out)))
-    return f"{body.arch}{place} at {body.size} px, {head.pool or 'no pooling'}, {widths}"
+    return f"{body.arch}{place} at {size_text(body.size)} px, {head.pool or 'no pooling'}, {widths}"
 
 
 def spec_of(record: RunRecord) -> ClassifierSpec:

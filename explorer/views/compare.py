@@ -16,7 +16,7 @@ from functools import reduce
 from itertools import groupby
 from typing import NamedTuple
 
-from explorer.spec import ClassifierSpec, TrainSpec, count_frozen
+from explorer.spec import ClassifierSpec, TrainSpec, count_frozen, size_text
 from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Layer, Trace, groups_of
 from explorer.views.numbers import megabytes, rate, shape, short
 from explorer.views.tree import Node, grow
@@ -274,7 +274,7 @@ _kind = _choice(one_cycle="one-cycle", fine_tune="fine-tune")
 FIELDS = (
     Field("Body", "body.arch", str),
     Field("Weights", "body.weights", _weights),
-    Field("Image size", "body.size", lambda size: f"{size} px"),
+    Field("Image size", "body.size", lambda size: f"{size_text(size)} px"),
     Field("Cut", "body.cut", str),
     Field("Pooling", "head.pool", _choice(concat="concat", avg="average", max="max")),
     Field("Head layers", "head.lin_ftrs", str),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from explorer.spec import Size
+
 COLUMNS = (
     "height", "width", "jump_y", "jump_x", "start_y", "start_x", "centre_y", "centre_x",
     "top", "left", "bottom", "right", "whole", "gated",
@@ -49,7 +51,7 @@ def indexed(quals: Sequence[str], fields: Fields) -> tuple[list[int], list[list[
     return at, [list(field) for field in places]
 
 
-def packed(fields: Fields, size: int) -> dict[str, object]:
+def packed(fields: Fields, size: Size) -> dict[str, object]:
     """All fields of a model for a script, `Explorer.fields.unpack`.
 
     {"size": of the picture, "columns", "depths", "names", "at", "fields"}. Layers stand in the order of the run: each

@@ -32,6 +32,15 @@ def with_kept(trace: Trace, kept: Mapping[str, int]) -> Trace:
     return replace(trace, layers=layers, totals=add_up(layers))
 
 
+def percent(part: float) -> str:
+    """A share of the whole in words: 0.184 -> "18 %", 0.0123 -> "1.2 %", 0.0001 -> "< 0.1 %", 0 -> ""."""
+    if not part:
+        return ""
+    if part < 0.001:
+        return "< 0.1 %"
+    return f"{100 * part:.0f} %" if part >= 0.0995 else f"{100 * part:.1f} %"
+
+
 def share(measure: Measure, rows: Iterable[Layer], trace: Trace) -> float:
     """The part of the whole that these rows cost, 0 to 1."""
     return sum(getattr(row, measure.field) for row in rows) / (getattr(trace.totals, measure.field) or 1)

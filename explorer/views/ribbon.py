@@ -10,7 +10,7 @@ from pathlib import PurePath
 from typing import Protocol
 
 from explorer.spec import ClassifierSpec
-from explorer.trace.records import EARLY, HEAD, LATE, Dropped, Failure, Shape, Trace, inside
+from explorer.trace.records import EARLY, HEAD, LATE, Dropped, Failure, Layer, Shape, Trace, inside
 from explorer.views.groups import NAMES as GROUP_NAMES
 from explorer.views.measures import Measure, share
 from explorer.views.numbers import rate, shape, short
@@ -20,6 +20,14 @@ NO_RIBBON = {"hidden": True}
 """What the second ribbon draws while nothing is pinned."""
 
 IMAGENET_CLASSES = 1000
+LONGEST_CUT = 24  # letters of a cut's name on its pill
+HOLDERS = (
+    "features.",
+    "encoder.layers.encoder_",
+    "encoder.layers.",
+    "trunk_output.",
+)  # what holds all parts, and tells nothing
+SHAPERS = ("TokensToMap", "ChannelsFirst")  # behind the network's own steps
 HEAD_NAMES = {
     "AdaptiveConcatPool2d": ("concat", "concat pool"),
     "AdaptiveAvgPool2d": ("avg", "avg pool"),
@@ -77,16 +85,16 @@ def ribbon(
         parts = [stage.rows for stage in stages] + [inside(trace.layers, rod["qual"]) for rod in head]
         for part, rows in zip([*drawn, *head], parts, strict=True):
             part["share"] = round(share(measure, rows, trace), 4)
-    behind = cut_name(cuts[place], stages, whole=place == len(cuts) - 1)
+    behind = cut_name(cuts[place].name, stages)
     return {
         "arch": spec.body.arch,
         "size": spec.body.size,
         "n_out": spec.n_out,
         "headline": f"{spec.body.arch}, cut after {behind}, new head for {spec.n_out} {n_classes_word}",
         "subline": _subline(trace, weights, loading),
-        "input": {"shape": list(trace.in_shape), "say": f"photo, {shape(trace.in_shape)}"},
+        "input": _input(trace, stages),
         "stages": drawn,
-        "cuts": _cuts(cuts, place, stages),
+        "cuts": _cuts(cuts, place, stages, behind),
         "cut": place,
         "behind": behind,
         "dropped": _dropped(trace.dropped),
@@ -132,7 +140,7 @@ def ribbon_text(payload: dict) -> str:
 
 def _stage(stage: Stage, failure: Failure | None, frozen_groups: set[str]) -> dict:
     broken = _broken_slab(stage, failure)
-    out = channels_first(stage.shown.row.out_shape) if stage.shown.row.out_shape else None
+    out = channels_first(stage.shown.row.out_shape, stage.shown.picture) if stage.shown.row.out_shape else None
     state = "failed" if broken is not None else "ok" if out else "unknown"
     params, macs = sum(row.params for row in stage.rows), sum(row.macs for row in stage.rows)
     what = _times(stage.blocks, stage.main.blocks[0].cls if stage.main.blocks else stage.main.row.cls)
@@ -174,11 +182,26 @@ def _broken_slab(stage: Stage, failure: Failure | None) -> int | None:
     return None
 
 
+def _input(trace: Trace, stages: Sequence[Stage]) -> dict:
+    """The photo; it is marked where the network refuses it before any part has run, as a vit does."""
+    refused = _refuses_input(trace, [item.row for stage in stages for item in stage.items])
+    say = f"photo, {shape(trace.in_shape)}{', fails here' if refused else ''}"
+    return {"shape": list(trace.in_shape), "say": say, **({"state": "failed"} if refused else {})}
+
+
+def _refuses_input(trace: Trace, parts: Sequence[Layer]) -> bool:
+    failure = trace.failure
+    around = failure is not None and any(_lies_in(part.qual, failure.qual) for part in parts[:1])
+    return around and failure.qual != parts[0].qual and all(part.out_shape is None for part in parts)
+
+
 def _drawn_at(trace: Trace, stages: Sequence[Stage]) -> Failure | None:
-    """The failure at a part that is drawn: a network that stops in a `forward` of its own, as a vit does, stops before
-    the first of its parts that gives nothing."""
+    """The failure at a part that is drawn: a network that stops in a `forward` of its own stops before the first of
+    its parts that gives nothing; None where it is the photo that it refuses."""
     failure = trace.failure
     parts = [item.row for stage in stages for item in stage.items]
+    if _refuses_input(trace, parts):
+        return None
     if failure is None or not any(_lies_in(part.qual, failure.qual) for part in parts):
         return failure
     return replace(failure, qual=next((part.qual for part in parts if part.out_shape is None), parts[-1].qual))
@@ -187,10 +210,17 @@ def _drawn_at(trace: Trace, stages: Sequence[Stage]) -> Failure | None:
 # ---- the cut ----
 
 
-def cut_name(cut: Place, stages: Sequence[Stage], whole: bool) -> str:
-    """What the cut lies behind, in words: "layer4", "denseblock3", "features.12"; the last stage of a whole body."""
-    named = {item.name for stage in stages for item in stage.items}
-    return stages[-1].name if whole and cut.name not in named else _without_prefix(cut.name)
+def cut_name(name: str, stages: Sequence[Stage]) -> str:
+    """What the cut at the end of a body lies behind, in the words of its last slabs: "layer4", "features.12" (also
+    where the cut is called after all "features"), "denseblock4 + relu" for a layer that no slab stands for."""
+    last = stages[-1]
+    named = [item for item in last.items if item.row.cls not in SHAPERS] or list(last.items)
+    end, slabs = named[-1], [item for item in named if item.slabs]
+    if name.startswith(f"{end.name}."):
+        return brief(name)
+    if end.slabs or not slabs or end.name in last.numbered or last.name == "stem":
+        return brief(end.name)
+    return f"{brief(slabs[-1].name)} + {end.row.name}"
 
 
 def _current(spec: ClassifierSpec, trace: Trace, cuts: Sequence[Place]) -> int:
@@ -213,8 +243,8 @@ def _inner_names(item: Item) -> Iterator[str]:
     return (item.name_of(block) for block in item.blocks)
 
 
-def _cuts(cuts: Sequence[Place], current: int, stages: Sequence[Stage]) -> list[dict]:
-    """Legal cuts, with a `word` where they are not called by their name.
+def _cuts(cuts: Sequence[Place], current: int, stages: Sequence[Stage], behind: str) -> list[dict]:
+    """Legal cuts, with a `word` where they are not called by their name, and a `brief` name where theirs is long.
 
     `at` says where in the picture those of the body lie, stage and share of its slabs (2.5 is halfway through the third
     stage); those behind the cut bring the shape they have at 224 px and the share they would keep.
@@ -222,7 +252,11 @@ def _cuts(cuts: Sequence[Place], current: int, stages: Sequence[Stage]) -> list[
     places = _spread([cut.name for cut in cuts[: current + 1]], _places(stages), len(stages))
     rows = []
     for i, cut in enumerate(cuts):
-        row = {"name": cut.name} if cut.from_end is None else {"name": cut.name, "word": f"−{-cut.from_end}"}
+        row = {"name": cut.name}
+        if cut.from_end is not None:
+            row["word"] = f"−{-cut.from_end}"
+        elif (word := behind if i == current else brief(cut.name)) != cut.name:
+            row["brief"] = word
         if i > current:
             row |= {"shape": list(cut.out_shape), "keep": round(cut.share, 3)}
         else:
@@ -263,7 +297,7 @@ def _dropped(parts: tuple[Dropped, ...]) -> dict | None:
     """What the cut throws away, in words; the last part ends in the classes of ImageNet."""
     if not parts:
         return None
-    names = [_without_prefix(part.name) for part in parts]
+    names = [brief(part.name) for part in parts]
     names[-1] += f" {IMAGENET_CLASSES}"
     listed = ", ".join(names) if len(names) <= 4 else f"{names[0]} … {names[-1]}"
     return {"names": listed, "words": f"thrown away, {weights_words(sum(part.params for part in parts))}"}
@@ -393,10 +427,21 @@ def _faces_key(spec: ClassifierSpec, weights: str, failure: Failure | None) -> l
     return [spec.body.arch, weights, spec.body.size, spec.body.cut, spec.body.n_in]
 
 
-def _without_prefix(name: str) -> str:
-    """ "features.denseblock2" -> "denseblock2"; "features.12" and "layer3.2" stay, a number alone says too little."""
-    last = name.partition(".")[2]
-    return last if last and not last[0].isdigit() else name
+def brief(name: str) -> str:
+    """A dotted name as short as it can be told from others: "features.denseblock2" -> "denseblock2",
+    "encoder.layers.encoder_layer_5.add" -> "layer_5.add", "blocks.2.layers.4.layers.window_attention" ->
+    "blocks.2…4.attention"; "features.12" and "layer3.2" stay, a number alone says too little."""
+    holder = next((word for word in HOLDERS if name.startswith(word)), "")
+    parts = name.removeprefix("" if name.removeprefix(holder)[0].isdigit() else holder).split(".")
+    if len(parts) > 1 and parts[1].startswith(f"{parts[0]}-"):  # a regnet's "block3.block3-12"
+        parts = parts[1:]
+    if len(".".join(parts)) <= LONGEST_CUT or len(parts) < 3:
+        return ".".join(parts)
+    inner = [part for part in parts[2:-1] if part.isdigit()]
+    start, end = ".".join(parts[:2]) + "…" + "".join(f"{part}." for part in inner), parts[-1].lstrip("_")
+    while len(start + end) > LONGEST_CUT and "_" in end:
+        end = end.partition("_")[2]
+    return start + end
 
 
 def _lies_in(qual: str, outer: str) -> bool:

@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from math import isqrt
 
-from explorer.trace.records import MIXED, Dropped, Layer, Shape, Trace, inside
+from explorer.trace.records import MIXED, Dropped, Layer, Shape, Trace, inside, is_channels_last
 
 MOST = 6  # stages that stand side by side without merging
 LONGEST = 16  # letters of a name below a stage
 PLAIN = {"Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "AvgPool2d", "Dropout"}
 WRAPPERS = {"Conv2dNormActivation", "BasicConv2d", "SqueezeExcitation", "SimpleStemIN"}  # a convolution and its helpers
+HOLDERS = {"encoder", "layers"}  # what has no name of its own beside those of its blocks
 LISTS = {"Sequential", "ModuleList", "AnyStage"}
 
 
@@ -33,12 +34,14 @@ LISTS = {"Sequential", "ModuleList", "AnyStage"}
 class Item:
     """One part of the body with all rows below it, its own first; `name` is its dotted name in the architecture.
 
-    frames  rows of opened parts that begin with it: what they hold themselves (a vit's class token) counts here
+    frames   rows of opened parts that begin with it: what they hold themselves (a vit's class token) counts here
+    picture  height and width of what the body takes, by which those of a map are known
     """
 
     name: str
     rows: tuple[Layer, ...]
     frames: tuple[Layer, ...] = ()
+    picture: Shape = (1, 1)
 
     @property
     def row(self) -> Layer:
@@ -62,7 +65,7 @@ class Item:
     @property
     def side(self) -> tuple[int, ...] | None:
         """Height and width of what comes out, None where they are not known."""
-        return resolution(self.row.out_shape)
+        return resolution(self.row.out_shape, self.picture)
 
     def name_of(self, row: Layer) -> str:
         """The dotted name of a row below it."""
@@ -115,6 +118,13 @@ class Stage:
     def group(self) -> str:
         return group_of(self.main)
 
+    @property
+    def numbered(self) -> tuple[str, ...]:
+        """The names of those of its items that have only a number in a list, where its slabs are such: "features.3"."""
+        if not self.main.row.name.isdigit():
+            return ()
+        return tuple(item.name for item in self.items if item.row.name.isdigit() and "." in item.name)
+
 
 def body_stages(trace: Trace) -> tuple[Stage, ...]:
     """The body's stages, named, none of them across two groups."""
@@ -138,6 +148,8 @@ def body_items(layers: tuple[Layer, ...]) -> tuple[Item, ...]:
     items = [Item(prefix + child.name, inside(layers, child.qual)) for child in children]
     items += [Item(child.name, inside(layers, child.qual)) for child in behind]
     items[0] = replace(items[0], frames=frames)
+    picture = (layers[0].in_shape or ())[1:] or (1, 1)
+    items = [replace(item, picture=picture) for item in items]
     return tuple(part for item in items for part in _opened(item))
 
 
@@ -147,16 +159,19 @@ def below(layers: Iterable[Layer], qual: str) -> list[Layer]:
     return [row for row in layers if row.depth == depth and row.qual.startswith(qual + ".")]
 
 
-def resolution(shape: Shape | None) -> tuple[int, ...] | None:
+def resolution(shape: Shape | None, picture: Shape = (1, 1)) -> tuple[int, ...] | None:
     """Height and width of a map or a grid of tokens, whichever side its channels stand on."""
-    return None if shape is None else channels_first(shape)[1:]
+    return None if shape is None else channels_first(shape, picture)[1:]
 
 
-def channels_first(shape: Shape) -> Shape:
-    """A map's shape as channels, height, width; tokens as the grid they came from; other lists as they are."""
+def channels_first(shape: Shape, picture: Shape = (1, 1)) -> Shape:
+    """A map's shape as channels, height, width; tokens as the grid they came from; other lists as they are.
+
+    picture  height and width of the network's input
+    """
     if len(shape) == 2 and isqrt(shape[0]) ** 2 in (shape[0], shape[0] - 1):
         return (shape[1], isqrt(shape[0]), isqrt(shape[0]))
-    return (shape[2], *shape[:2]) if len(shape) == 3 and shape[0] == shape[1] != shape[2] else shape
+    return (shape[2], *shape[:2]) if len(shape) == 3 and is_channels_last(shape, picture) else shape
 
 
 def group_of(item: Item) -> str:
@@ -184,7 +199,7 @@ def _stacked(rows: tuple[Layer, ...], row: Layer) -> tuple[Layer, ...]:
 def _opened(item: Item) -> Iterator[Item]:
     """The item itself, or its children where they are stacks at several resolutions, or one stack across two groups."""
     stacks = [row for row in item.blocks if _stacked(item.rows, row)]
-    sides = {resolution(row.out_shape) for row in stacks}
+    sides = {resolution(row.out_shape, item.picture) for row in stacks}
     across = len({row.group for row in item.blocks}) > 1
     if len(sides) <= 1 and not across:
         yield item
@@ -194,7 +209,7 @@ def _opened(item: Item) -> Iterator[Item]:
         if any(row.qual == block.qual.rpartition(".")[0] for block in item.blocks):  # the list that holds the blocks
             frames.append(row)
             continue
-        yield Item(item.name_of(row), inside(item.rows, row.qual), tuple(frames))
+        yield Item(item.name_of(row), inside(item.rows, row.qual), tuple(frames), item.picture)
         frames = []
 
 
@@ -261,36 +276,44 @@ def _divide(stage: Stage) -> Iterator[Stage]:
 
 
 def _named(stages: list[Stage], mixed: bool) -> tuple[Stage, ...]:
-    """Stages with names: the container's own ("layer1"), the range of the blocks' own ("inception4a–e", "fire 2–3"),
-    "stem" and "block2" for plain layers, "stage3" for what has only numbers."""
-    numbers = {item.name: i for i, item in enumerate((i for s in stages for i in s.items if i.slabs), start=1)}
-    names, block = [], 0
+    """Stages with the names that their cuts have too: the container's own ("layer1"), the range of the blocks' own
+    ("inception4a–e"), "stem" for plain layers in front, "features.3–5" for what has only numbers; "stage3" for what
+    has no name that fits below it."""
+    names = []
     for k, stage in enumerate(stages):
         main = stage.main.row
         weighty = [item for item in stage.items if item.slabs]
-        if main.cls == "Fire":
-            names.append(f"fire {_span([str(numbers[item.name]) for item in weighty])}")
+        if stage.numbered:
+            names.append(_range(stage.numbered))
         elif main.container and main.cls not in WRAPPERS:
             parts = [item.row.name for item in weighty if item.row.container and item.row.cls not in WRAPPERS]
             stacked = [item.row.name for item in weighty if item.blocks]
-            names.append(_own_name(stacked or parts))
+            inner = main.name in HOLDERS and stage.blocks > 1
+            names.append(_own_name([row.name for row in stage.main.blocks] if inner else stacked or parts))
         elif mixed:
             names.append("stem" if not k else _own_name([weighty[0].row.name]))
         else:
-            divided = bool(k) and not stages[k - 1].items[-1].pools
-            opens = k + 1 < len(stages) and not stage.items[-1].pools
-            block += not divided
-            names.append(f"block{block}" + ("b" if divided else "a" if opens else ""))
+            names.append(_own_name([stage.main.row.name]))
     count = iter(range(1, len(names) + 1))
     names = [name or f"stage{next(count)}" for name in names]
     return tuple(replace(stage, name=name) for stage, name in zip(stages, names, strict=True))
+
+
+def _range(names: tuple[str, ...]) -> str:
+    """ "features.3–5", "features.4–5.2": the first, and of the last what lies below what both share."""
+    first, last = names[0].split("."), names[-1].split(".")
+    if first == last:
+        return names[0]
+    shared = next(i for i, pair in enumerate(zip(first, last, strict=False)) if pair[0] != pair[1])
+    name = f"{names[0]}–{'.'.join(last[shared:])}"
+    return name if len(name) <= LONGEST else ""
 
 
 def _own_name(names: list[str]) -> str:
     """One name, or "inception4a–e" for a row of them; "" for numbers and names too long to stand below a stage."""
     if names[0].isdigit():
         return ""
-    name = _span(names)
+    name = _span(names).removeprefix("encoder_")
     while len(name) > LONGEST and "_" in name:
         name = name.partition("_")[2]
     return name if len(name) <= LONGEST else ""

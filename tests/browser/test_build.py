@@ -188,6 +188,21 @@ def test_a_size_too_small_shows_where_and_mends_it(open_page):
     page.wait_for_function("!document.querySelector('#ribbon').innerText.includes('needs')")
 
 
+def test_a_width_makes_the_picture_a_rectangle(open_page):
+    page = open_page("?weights=random&arch=alexnet&size=97")
+    page.click("#build_more > .label-wrap")
+    page.click("#width input, #width textarea")
+    page.keyboard.type("131")
+    wait_for(page, "#ribbon", "3×97×131")
+    page.wait_for_function("location.search.includes('size=97x131')")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("17x301")
+    wait_for(page, "#ribbon", "a picture of 17×301 px")
+    page.click("#ribbon .btn.mend")
+    wait_for(page, "#ribbon", "3×63×63")
+    assert page.input_value("#width input, #width textarea") == ""
+
+
 def test_a_link_opens_what_it_says_and_tells_what_it_dropped(open_page):
     page = open_page("?weights=random&arch=resnet18&cut=layer3&widths=256,&ps=9&arch2=x")
     wait_for_headline(page, "resnet18, cut after layer3")
@@ -283,3 +298,71 @@ def test_all_controls_have_names_and_are_reached_by_key(open_page):
         for s in seen
         if s
     }
+
+
+BOXES = "all => all.map(e => e.getBoundingClientRect()).map(b => [b.left, b.right, b.top, b.bottom])"
+
+
+SIDES = """all => all.map(one => document.querySelector('#ribbon ' + one).getBoundingClientRect())
+  .map(box => [box.left, box.right])"""
+
+
+@pytest.mark.parametrize("cut", ["blocks.2.layers.4.layers.window_attention", "stem.0.0"])
+def test_a_long_name_of_a_cut_is_short_in_the_ribbon_and_whole_in_the_title(open_page, cut):
+    page = open_page(f"?arch=maxvit_t&weights=random&cut={cut}", width=1280)
+    pill, thrown, names, ribbon = page.evaluate(SIDES, [".pill", ".thrown path:nth-of-type(2)", ".names", ".pic"])
+    assert ribbon[0] <= pill[0] and pill[1] < thrown[0] < names[0] < names[1] <= ribbon[1]
+    step = page.locator("#cut .step span")
+    assert cut in step.get_attribute("title") and cut in page.get_attribute("#ribbon .grip", "title")
+    assert step.inner_text().removeprefix("after ") in headline(page)
+    assert step.evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+def test_a_network_that_refuses_its_picture_is_marked_at_the_photo(open_page):
+    page = open_page("?arch=vit_b_16&weights=random&size=200", width=1280)
+    words = page.locator("#ribbon svg .words.failed")
+    assert words.count() == 1 and words.text_content() == "photo200×200 ≠ 224×224"
+    assert page.locator("#ribbon svg .c-fail").count() == 0
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "vgg16_bn"])
+def test_with_costs_laid_over_every_part_keeps_its_name_and_none_overlaps(open_page, arch):
+    page = open_page(f"?arch={arch}&weights=random", width=1280)
+    names = page.locator("#ribbon .words").count()
+    page.click("#numbers button:nth-child(1)")
+    page.wait_for_selector("#ribbon svg .portion", state="attached")
+    page.wait_for_function("atRest()")
+    words = sorted(page.eval_on_selector_all("#ribbon .words", BOXES))
+    assert len(words) == names and all(before[1] <= after[0] for before, after in zip(words, words[1:], strict=False))
+    bars = sorted(page.eval_on_selector_all("#ribbon .portion .of", BOXES))
+    assert all(before[1] < after[0] for before, after in zip(bars, bars[1:], strict=False))
+    page.hover("#ribbon .spot >> nth=-1")
+    wait_for(page, "#ribbon .tip", "of parameters")
+
+
+def test_a_pressed_number_lays_its_shares_over_the_table_of_layers(open_page):
+    page = open_page(QUICK + "&arch=resnet18", width=1280)
+    page.get_by_role("tab", name="Layers").click()
+    page.wait_for_selector("#layers tbody tr[data-qual='0.0']")
+    assert page.locator("#layers tbody .over").count() == 0
+    page.click("#numbers button:nth-child(2)")
+    cell = page.locator("#layers tbody tr[data-qual='0.0'] .over")
+    cell.wait_for()
+    part = cell.evaluate("e => parseFloat(e.style.getPropertyValue('--part'))")
+    row = page.locator("#layers tbody tr[data-qual='0.0'] .share").inner_text()
+    assert "macs" in cell.get_attribute("class") and part == pytest.approx(float(row.split()[0]), abs=0.06) and part > 5
+    assert cell.get_attribute("data-share") == row
+    wait_for(page, "#layers thead .share", "of MACs")
+    page.click("#numbers button:nth-child(2)")
+    cell.wait_for(state="detached")
+
+
+def test_the_names_of_deep_rows_are_read_in_the_tree(open_page):
+    page = open_page("?arch=densenet121&weights=random&size=64", width=1280)
+    page.focus("#tree tbody tr[tabindex='0']")
+    page.keyboard.press("*")
+    row = page.locator("#tree tbody tr[data-qual$='denseblock3.denselayer24']")
+    row.wait_for()
+    assert row.locator("td").first.evaluate("e => e.scrollWidth <= e.clientWidth")
+    row.hover()
+    assert row.get_attribute("title").startswith("0.0.denseblock3.denselayer24\n_DenseLayer")

@@ -114,6 +114,38 @@ def test_two_clicks_on_train_start_one_run(open_page, app):
     assert runs_in(app) == before + 1
 
 
+def test_a_cut_that_leaves_next_to_nothing_is_trained_only_after_a_yes(open_page, app):
+    page = open_page("?arch=resnet18&cut=layer1.0&weights=random&size=32&epochs=80&batch_size=64")
+    before = runs_in(app)
+    page.focus("#go")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#question p:has-text('layer1.0 keeps 0.71 % of resnet18')")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#question section", state="hidden")
+    assert page.evaluate("document.activeElement.id") == "go" and runs_in(app) == before
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#question .btn")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.click("#halt")
+    page.wait_for_selector("#go:not([disabled])")
+    page.click("#go")
+    page.click("#halt")
+    page.wait_for_selector("#go:not([disabled])")
+    assert runs_in(app) == before + 2 and page.is_hidden("#question section")
+
+
+def test_who_is_asked_can_cut_later_instead(open_page, app):
+    page = open_page("?arch=resnet18&cut=layer1.0&weights=random&size=32&epochs=3")
+    before = runs_in(app)
+    page.click("#go")
+    page.click("#question .btn:has-text('Cut at layer4')")
+    page.wait_for_selector("#question section", state="hidden")
+    page.wait_for_selector("#cut:has-text('layer4')")
+    assert page.input_value("#epochs :is(input, textarea)") == "3" and runs_in(app) == before
+
+
 def test_a_killed_worker_ends_as_failed_with_the_reason_and_the_app_lives(open_page, app):
     page = open_page(LONG)
     run = start(page).split("run=")[1].split("&")[0]

@@ -26,6 +26,12 @@ def test_a_model_takes_its_example_and_gives_its_outputs(n_in):
     assert [group.name for group in built.groups] == ["body-early", "body-late", "head"]
 
 
+def test_a_model_takes_a_rectangle():
+    built = build_model(ClassifierSpec(BodySpec("resnet18", weights=None, size=(33, 70)), n_out=7))
+    assert built.example_inputs[0].shape == (2, 3, 33, 70)
+    assert built.model(*built.example_inputs).shape == (2, 7)
+
+
 def test_the_default_spec_is_the_chapters_model():
     with torch.device("meta"):
         built = build_model(ClassifierSpec())

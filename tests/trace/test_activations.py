@@ -72,6 +72,14 @@ def test_no_hook_and_no_gradient_is_left_behind(body: nn.Module):
         faces(body, torch.rand(2, 3, 32, 32), ("0.4",))
 
 
+def test_a_rectangles_maps_keep_its_shape_where_channels_stand_last():
+    swin = create_body("swin_t").eval()
+    x = torch.rand(3, 64, 96)
+    assert faces(swin, x, ("0.0.1",))["0.0.1"].shape == (16, 24)
+    picked = look(nn.Sequential(swin), x, "0.0.1.0").picked
+    assert (picked.grid, picked.count) == ((16, 24), 96)
+
+
 def test_threads_sharing_a_body_see_their_own_picture(body: nn.Module):
     alone = [faces(body, picture(seed), ("0.0", "0.5")) for seed in range(8)]
     with ThreadPoolExecutor(8) as pool:

@@ -250,9 +250,31 @@ def test_a_network_made_for_one_size_says_so_and_offers_it(arch: str, size: int)
     assert trace(spec_of(arch, 224)).failure is None
 
 
+@pytest.mark.parametrize(("size", "cells"), [((17, 301), (1, 10)), ((97, 131), (4, 5)), ((301, 17), (10, 1))])
+def test_a_rectangle_is_described_as_it_is(size: tuple[int, int], cells: tuple[int, int]):
+    found = trace(spec_of("resnet34", size))
+    assert (found.failure, found.in_shape, found.out_shape) == (None, (3, *size), (37,))
+    assert next(row for row in found.layers if row.qual == "0").out_shape == (512, *cells)
+
+
+@pytest.mark.parametrize(
+    ("arch", "size", "side"),
+    [("vit_b_16", (97, 131), 224), ("maxvit_t", (97, 131), 224), ("vit_b_16", (224, 131), 224),
+     ("maxvit_t", (448, 224), 224), ("alexnet", (17, 301), 63), ("alexnet", (301, 17), 63),
+     ("vgg16_bn", (17, 301), 32), ("densenet121", (17, 301), 29)],
+)  # fmt: skip
+def test_a_rectangle_that_cannot_run_names_both_sides_and_a_square_that_can(
+    arch: str, size: tuple[int, int], side: int
+):
+    failure = trace(spec_of(arch, size)).failure
+    assert f"picture of {size[0]}×{size[1]} px" in failure.reason and f"set the size to {side} px" in failure.reason
+    assert (failure.fix.label, failure.fix.value) == (f"Set the size to {side} px", side)
+    assert trace(spec_of(arch, side)).failure is None
+
+
 @pytest.mark.parametrize("arch", FAMILIES)
 def test_no_size_makes_a_description_raise(arch: str):
-    for size in (17, 33, 301, 2048):
+    for size in (17, 33, 301, 2048, (17, 301), (301, 17), (97, 131), (1, 1024)):
         found = trace(spec_of(arch, size))
         failure = found.failure
         if failure is None:

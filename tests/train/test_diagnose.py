@@ -55,6 +55,11 @@ def test_a_body_made_for_one_size_names_it(size: int, words: str):
         check_runs(nn.Sequential(OneSize(), nn.Linear(3, 2)), torch.zeros(1, 3, size, size), 2)
 
 
+def test_a_rectangle_is_named_by_both_sides():
+    with pytest.raises(ValueError, match="Images of 48×96 px .*: choose a larger image size, 224 would do"):
+        check_runs(nn.Sequential(OneSize(), nn.Linear(3, 2)), torch.zeros(1, 3, 48, 96), 2)
+
+
 class Joins(nn.Module):
     """Fails by itself, after a layer that ran."""
 

@@ -310,6 +310,12 @@ def test_a_run_that_diverges_keeps_the_last_good_weights(data, tmp_path, monkeyp
     assert all(torch.isfinite(tensor).all() for tensor in load_file(tmp_path / "last.safetensors").values())
 
 
+def test_rectangles_are_learnt_to_the_end():
+    spec = replace(SPEC, body=replace(SPEC.body, size=(40, 64)), n_out=10)
+    events = list(fit(spec, replace(TRAIN, data="shapes", epochs=1, batch_size=128), device="cpu"))
+    assert isinstance(events[-1], Finished) and of(EpochDone, events)
+
+
 @pytest.mark.parametrize(
     ("spec", "train_spec", "words"),
     [

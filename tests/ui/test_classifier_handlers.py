@@ -12,9 +12,10 @@ from torchvision.models import get_model
 
 from explorer import link
 from explorer.models.bodies import list_archs
-from explorer.spec import ClassifierSpec, TrainSpec
+from explorer.spec import BodySpec, ClassifierSpec, TrainSpec
 from explorer.train.schedule import phases
 from explorer.ui.classifier_handlers import Held
+from explorer.ui.describe import question
 from explorer.views.numbers import rate as words
 
 
@@ -203,6 +204,26 @@ def test_a_link_beyond_the_reach_of_a_slider_is_brought_nearer_and_told(handlers
     assert 32 <= payloads["size"] <= 512 and 1 <= payloads["n_in"] <= 12 and payloads["ps"] <= 0.95
 
 
+@pytest.mark.parametrize(
+    ("size", "slider", "width"), [("97x131", 97, "131"), ("17x301", 32, "17×301"), ("64x2048", 64, "2048")]
+)
+def test_a_link_to_a_rectangle_is_kept_whatever_the_slider_reaches(handlers, size, slider, width):
+    payloads = handlers.opened({"size": size})
+    assert (payloads["size"], payloads["width"], payloads["notices"]["problems"]) == (slider, width, {})
+    assert payloads["ribbon"]["input"]["shape"] == [3, *map(int, size.split("x"))]
+
+
+def test_the_sizes_slider_takes_the_height_back_from_the_field(handlers, held):
+    moved = handlers.size_moved(held(size=64, width="17×301"))
+    assert moved["width"] == "301" and moved["ribbon"]["input"]["shape"] == [3, 64, 301]
+    assert "width" not in handlers.size_moved(held(size=64, width="301"))
+
+
+def test_a_mend_of_a_rectangle_empties_the_width(handlers, held):
+    mended = handlers.mended(held(arch="alexnet", size=32, width="17×301"))
+    assert (mended["size"], mended["width"], mended["ribbon"]["failure"]) == (63, "", None)
+
+
 @pytest.mark.parametrize("rate", ["nan", "inf", "1e999", "1e308", "", None, [], -1])
 def test_rates_that_are_none_never_break_the_page(handlers, held, rate):
     rows = [{"id": name, "rate": rate, "frozen": False} for name in ("body-early", "body-late", "head")]
@@ -260,6 +281,64 @@ def test_a_weights_file_that_does_not_fit_says_so_at_its_control_and_train_refus
         assert handlers.refresh(held(**values))["notices"]["problems"]["body.weights"].endswith(".")
         assert "body.weights" in handlers.train(held(**values))["notices"]["problems"]
     assert queue.submitted == []
+
+
+def test_a_cut_that_nobody_chose_does_not_go_on_to_a_body_that_has_a_layer_of_its_name(handlers, held):
+    own, chosen = held(arch="densenet121"), held(arch="densenet121", cut={"value": "features.pool0"})
+    assert handlers.refresh(own)["cut"]["value"] == "relu"
+    after = handlers.refresh(held(arch="resnet34", cut=handlers.refresh(own)["cut"]))
+    assert after["cut"]["value"] == "layer4"
+    after = handlers.refresh(held(arch="densenet169", cut=handlers.refresh(chosen)["cut"]))
+    assert after["cut"]["value"] == "features.pool0"
+
+
+EARLY = {"cut": {"value": "layer1.1"}}
+
+
+def test_a_cut_that_leaves_next_to_nothing_is_asked_about_before_it_is_trained(handlers, held, queue):
+    payloads = handlers.train(held(**EARLY))
+    assert set(payloads) == {"notices", "question"} and queue.submitted == []
+    assert payloads["question"].pop("at") != handlers.train(held(**EARLY))["question"]["at"]
+    assert payloads["question"] == {
+        "about": "resnet34 layer1.1",
+        "text": "The cut layer1.1 keeps 0.72 % of resnet34's parameters: train on what is left, or cut later?",
+        "train": "Train anyway",
+        "later": "Cut at layer4",
+    }
+
+
+def test_who_wants_to_train_on_what_is_left_is_not_asked_again(handlers, held, queue):
+    first = handlers.answered(held(**EARLY, event={"id": "train", "about": "resnet34 layer1.1"}))
+    assert first["run"]["run"] == "run1" and first["question"] == {}
+    again = handlers.train(replace(held(**EARLY), agreed=first["agreed"]))
+    assert again["run"]["run"] == "run2" and [spec.body.cut for spec, _ in queue.submitted] == ["layer1.1"] * 2
+    other = replace(held(cut={"value": "layer1.0"}), agreed=first["agreed"])
+    assert handlers.train(other)["question"]["text"].startswith("The cut layer1.0 keeps 0.38 %")
+
+
+@pytest.mark.parametrize(
+    "event", [None, {}, {"id": "train"}, {"id": "train", "about": "resnet34 layer1.0"}, {"id": []}]
+)
+def test_an_answer_to_another_question_starts_nothing(handlers, held, queue, event):
+    payloads = handlers.answered(held(**EARLY, event=event))
+    assert queue.submitted == [] and "agreed" not in payloads
+    assert payloads["question"] == {"about": "resnet34 layer1.1"}
+
+
+def test_who_cuts_later_gets_the_default_cut_and_keeps_all_else(handlers, held, queue):
+    payloads = handlers.answered(held(**EARLY, epochs=7, event={"id": "later", "about": "resnet34 layer1.1"}))
+    assert payloads["cut"]["value"] == "layer4" and payloads["question"] == {"about": "resnet34 layer4"}
+    assert "epochs=7" in payloads["topbar"]["link"] and queue.submitted == []
+
+
+def test_agreeing_does_not_pass_over_what_is_wrong(handlers, held, queue):
+    payloads = handlers.answered(held(**EARLY, epochs=0, event={"id": "train", "about": "resnet34 layer1.1"}))
+    assert queue.submitted == [] and "epochs" in payloads["notices"]["problems"]
+
+
+@pytest.mark.parametrize("arch", list_archs())
+def test_no_body_is_asked_about_at_its_own_cut(arch):
+    assert question(ClassifierSpec(BodySpec(arch))) == {}
 
 
 def test_stop_passes_on_the_token(handlers, held, queue):

@@ -92,6 +92,13 @@ def test_growth_has_the_present_size_among_the_others(ask):
     assert here["step"] == growth(spec, (100,), 2)[0].step_bytes
 
 
+def test_growth_has_a_rectangle_among_squares_by_its_area(ask):
+    spec = ClassifierSpec(BodySpec("squeezenet1_1", weights="random", size=(97, 131)), n_out=5)
+    points = ask("growth", spec, batch=2)["points"]
+    assert [point[0] for point in points] == [64, [97, 131], 128, 192, 256, 384, 512]
+    assert points[1][2] == trace(spec).totals.macs
+
+
 # ---- time ----
 
 

@@ -58,6 +58,12 @@ def test_the_sample_is_seen_as_training_would_give_it(monkeypatch, tmp_path, wei
     assert x[0, 0, 16, 16].item() == pytest.approx(red, abs=1e-3)
 
 
+def test_a_rectangle_sees_its_own_part_of_the_photo():
+    assert faces_module._picture(BodySpec("resnet18", weights="random", size=(33, 70))).shape == (1, 3, 33, 70)
+    shown = faces_module.photo(faces_module._for_the_page(BodySpec(size=(97, 131))))
+    assert Image.open(io.BytesIO(b64decode(shown.partition(",")[2]))).size == (240, 178)
+
+
 def test_the_photo_is_the_middle_square(monkeypatch, tmp_path):
     wide = Image.new("RGB", (120, 40), "red")
     wide.paste("blue", (40, 0, 80, 40))

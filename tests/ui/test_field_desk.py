@@ -131,6 +131,16 @@ def test_a_photo_is_shown_as_the_network_gets_it(ask):
     assert (red == green).all()
 
 
+def test_a_rectangle_has_fields_and_a_photo_of_its_own_shape(ask):
+    spec = classifier(size=(97, 131))
+    assert image(ask("picture", size=[97, 131])["uri"]).shape == (97, 131, 4)
+    answer = ask("field", spec, qual="0.0.1")
+    assert answer["cells"] == [48, 65]
+    bottom, right = (max(answer["edges"][k]["values"]) for k in (2, 3))
+    assert (bottom, right) == (97, 131)
+    assert fields(classifier(size=(64, 1024))) == {}
+
+
 @pytest.mark.parametrize(
     ("wish", "words"),
     [({"photo": {"sample": "../secret"}, "size": 64}, "no sample"), ({}, "whole number"), ({"size": 4096}, "between")],

@@ -30,6 +30,9 @@ SPECS = [
     ClassifierSpec(),
     ClassifierSpec(BodySpec("resnet18", "random", "layer3", 96, 1), HeadSpec("avg", (256, 128), (0.1, 0.2, 0.3)), 5),
     ClassifierSpec(BodySpec("vgg16_bn", cut="features.12"), HeadSpec(None, (), 0.0, y_range=(0.0, 5.5)), 1),
+    ClassifierSpec(BodySpec(size=(97, 131))),
+    ClassifierSpec(BodySpec(size=(17, 301))),
+    ClassifierSpec(BodySpec(size=29)),
     ClassifierSpec(head=HeadSpec("max", first_bn=False, bn_final=True, lin_first=True)),
 ]
 TRAINS = [
@@ -46,6 +49,16 @@ def test_what_the_controls_show_is_read_back(spec, train):
     assert (reading.spec, reading.train, reading.problems) == (spec, train, {})
 
 
+@pytest.mark.parametrize(
+    ("width", "size"),
+    [("", 96), (None, 96), ("131", (96, 131)), (" 96 ", 96), (131, (96, 131)), ("17x301", (17, 301)),
+     ("17 × 301", (17, 301))],
+)  # fmt: skip
+def test_a_width_beside_the_slider_makes_a_rectangle(width, size):
+    values = {**values_for(SPECS[1], TrainSpec()), "width": width}
+    assert read(values, no_file).spec.body.size == size
+
+
 BAD = [
     ({"chips": {"widths": ["wide"], "outputs": 37}}, "head.lin_ftrs", "wide"),
     ({"chips": {"widths": [512], "outputs": 0}}, "n_out", "between"),
@@ -58,6 +71,12 @@ BAD = [
     ({"epochs": None}, "epochs", "nothing at all"),
     ({"size": "huge"}, "body.size", "whole number"),
     ({"size": 10**9}, "body.size", "between"),
+    ({"width": "wide"}, "width", "whole number"),
+    ({"width": "0"}, "width", "width must lie between"),
+    ({"width": "97×4096"}, "width", "width must lie between"),
+    ({"width": "4096x97"}, "width", "height must lie between"),
+    ({"width": "9x9x9"}, "width", "a height and a width"),
+    ({"width": "131", "size": 10**9}, "body.size", "height must lie between"),
     ({"arch": "resnet99"}, "body.arch", "no body"),
     ({"arch": ["resnet18"]}, "body.arch", "no body"),
     ({"weights": "File", "file": None}, "body.weights", "Choose a weights file"),
@@ -97,7 +116,7 @@ NAMES = list(values_for(ClassifierSpec(), TrainSpec()))
 def test_whatever_a_stranger_sends_reading_never_raises(values):
     reading = read({**values_for(ClassifierSpec(), TrainSpec()), **values}, no_file)
     assert isinstance(reading.spec, ClassifierSpec)
-    assert set(reading.problems) <= set(BUILD_FIELDS) | set(TRAIN_FIELDS) | {"n_out", "ps_each"}
+    assert set(reading.problems) <= set(BUILD_FIELDS) | set(TRAIN_FIELDS) | {"n_out", "ps_each", "width"}
 
 
 @pytest.mark.parametrize("arch", list_archs())

@@ -41,6 +41,16 @@ def test_reads_as_in_the_golden_file(arch):
     assert text == (GOLDEN / f"ribbon_{arch}.txt").read_text()
 
 
+@pytest.mark.parametrize("arch", ["resnet18", "swin_t", "swin_v2_t", "convnext_tiny", "densenet121"])
+def test_a_rectangle_keeps_its_shape_through_the_stages(arch):
+    size = (96, 160)
+    drawn = draw(spec_of(arch, size=size))
+    assert (drawn["size"], drawn["input"]["shape"], drawn["failure"]) == (size, [3, *size], None)
+    for _, height, width in (stage["shape"] for stage in drawn["stages"]):
+        assert abs(height / width - size[0] / size[1]) < 0.15
+    assert [s["name"] for s in drawn["stages"]] == list(stages_of(arch))
+
+
 @pytest.mark.parametrize("arch", DRAWN)
 def test_is_small_and_plain_json(arch):
     for head, most in ((HeadSpec(), 8_000), (DEEP_HEAD, 14_000)):
@@ -100,21 +110,51 @@ def test_a_stem_shows_its_shape_before_the_pool_and_counts_what_follows_as_its_o
     [
         ("resnet152", ["stem", "layer1", "layer2", "layer3", "layer4"]),
         ("densenet201", ["stem", "denseblock1", "denseblock2", "denseblock3", "denseblock4"]),
-        ("squeezenet1_0", ["stem", "fire 2–3", "fire 4", "fire 5–8", "fire 9"]),
-        ("squeezenet1_1", ["stem", "fire 2–3", "fire 4–5", "fire 6–9"]),
-        ("vgg16_bn", ["block1", "block2", "block3", "block4", "block5"]),
-        ("vgg13_bn", ["block1", "block2", "block3", "block4a", "block4b", "block5"]),
-        ("alexnet", ["block1", "block2", "block3"]),
+        ("squeezenet1_1", ["features.0–2", "features.3–5", "features.6–8", "features.9–12"]),
+        ("vgg16_bn", ["features.0–6", "features.7–13", "features.14–23", "features.24–33", "features.34–43"]),
+        ("alexnet", ["features.0–2", "features.3–5", "features.6–12"]),
+        ("convnext_tiny", ["features.0–1", "features.2–3", "features.4–5", "features.6–7"]),
+        ("mnasnet1_0", ["layers.0–7", "layers.8", "layers.9", "layers.10–11", "layers.12–16"]),
+        ("vit_b_16", ["stem", "layer_0–5", "layer_6–11"]),
+        ("maxvit_t", ["stem", "blocks.0", "blocks.1", "blocks.2", "blocks.3"]),
     ],
 )
-def test_stages_have_names_that_people_use(arch, names):
+def test_stages_have_the_names_that_the_architecture_gives_them(arch, names):
     assert list(stages_of(arch)) == names
 
 
 def test_a_body_cut_before_its_blocks_still_calls_its_first_layers_a_stem():
     assert list(stages_of("resnet34", cut="conv1")) == ["stem"]
-    assert list(stages_of("squeezenet1_1", cut="features.1")) == ["stem"]
-    assert list(stages_of("vgg16_bn", cut="features.1")) == ["block1"]
+    assert list(stages_of("squeezenet1_1", cut="features.1")) == ["features.0–1"]
+
+
+@pytest.mark.parametrize(
+    ("arch", "cut", "behind", "stage"),
+    [
+        ("vgg16_bn", None, "features.43", "features.34–43"),
+        ("squeezenet1_1", None, "features.12", "features.9–12"),
+        ("mobilenet_v3_large", None, "features.16", "features.13–16"),
+        ("efficientnet_b0", None, "features.8", "features.6–8"),
+        ("convnext_tiny", None, "features.7", "features.6–7"),
+        ("swin_t", None, "features.7 + permute", "features.6–7"),
+        ("densenet121", None, "denseblock4 + relu", "denseblock4"),
+        ("vit_b_16", None, "layer_11 + ln", "layer_6–11"),
+        ("vit_b_16", "encoder.layers.encoder_layer_5", "layer_5", "layer_0–5"),
+        ("squeezenet1_1", "features.10.squeeze_activation", "features.10…activation", "features.9–10"),
+        ("maxvit_t", "blocks.2.layers.4.layers.window_attention", "blocks.2…4.attention", "blocks.2"),
+        ("regnet_y_400mf", "trunk_output.block3", "block3", "block3"),
+    ],
+)
+def test_a_cut_and_the_slabs_it_lies_behind_are_called_alike(arch, cut, behind, stage):
+    drawn = draw(spec_of(arch, cut=cut))
+    assert (drawn["behind"], drawn["stages"][-1]["name"]) == (behind, stage)
+    assert f"cut after {behind}," in drawn["headline"]
+
+
+@pytest.mark.parametrize("arch", ["vit_b_16", "maxvit_t", "squeezenet1_1", "regnet_y_400mf", "inception_v3"])
+def test_short_names_of_cuts_are_short_and_all_different(arch):
+    names = [cut.get("brief", cut["name"]) for cut in draw(spec_of(arch))["cuts"]]
+    assert len(set(names)) == len(names) and max(map(len, names)) <= 24
 
 
 def test_a_transition_is_the_first_slab_of_the_dense_block_it_leads_to():
@@ -147,7 +187,6 @@ def test_headline_and_what_is_borrowed():
     assert draw(spec_of(weights="random"))["subline"] == "21.3 M random weights"
     assert draw(spec_of(weights="somewhere/mine.pth"))["subline"].startswith("21.3 M weights from mine.pth")
     assert draw(spec_of("densenet121", cut="features.transition1"))["behind"] == "transition1"
-    assert draw(spec_of("vgg16_bn"))["behind"] == "block5"
 
 
 def test_what_is_thrown_away_is_named_and_weighed():
@@ -186,10 +225,12 @@ def test_stages_behind_a_failure_are_unknown():
     assert "Failed" in ribbon_text(drawn)
 
 
-def test_a_network_that_stops_before_its_first_part_is_marked_there():
-    drawn = draw(spec_of("vit_b_16", size=64))
-    assert drawn["stages"][0]["failed"] == 0 and drawn["failure"]["words"] == "64×64 ≠ 224×224"
-    assert {stage["state"] for stage in drawn["stages"][1:]} == {"unknown"}
+@pytest.mark.parametrize("cut", [None, "encoder.layers.encoder_layer_5"])
+def test_a_network_that_refuses_its_picture_is_marked_at_the_photo(cut):
+    drawn = draw(spec_of("vit_b_16", size=64, cut=cut))
+    assert drawn["input"]["state"] == "failed" and drawn["failure"]["words"] == "64×64 ≠ 224×224"
+    assert {stage["state"] for stage in drawn["stages"]} == {"unknown"}
+    assert "photo, 3×64×64, fails here" in ribbon_text(drawn) and "state" not in draw(spec_of("vit_b_16"))["input"]
     assert drawn["failure"]["title"] == "The model stops inside VisionTransformer"
 
 

@@ -19,7 +19,7 @@ from explorer.models.bodies import child_names, legal_cuts
 from explorer.models.build import build_model
 from explorer.models.meta import Blank
 from explorer.models.weights import own_key
-from explorer.spec import BodySpec, ClassifierSpec, HeadSpec
+from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, sides
 from explorer.trace.tracer import trace
 from explorer.views.source import script, why_no_fastai
 
@@ -68,8 +68,8 @@ def assert_same_model(spec: ClassifierSpec, size: int | None = None) -> None:
     copy_tables(left["network"], ours, own_names(spec, ours))
     state = {here[name]: tensor for name, tensor in ours.state_dict().items()}
     theirs.load_state_dict(state, strict=False, assign=True)
-    size = size or spec.body.size
-    x = torch.rand(1, spec.body.n_in, size, size)
+    size = size or spec.body.height_width
+    x = torch.rand(1, spec.body.n_in, *sides(size))
     with torch.no_grad():
         out = ours(x)
         assert out.isfinite().all()
@@ -151,6 +151,13 @@ def test_every_family_is_tried():
 def test_the_script_cuts_where_the_spec_cuts(arch: str, cut: int | str):
     spec = ClassifierSpec(BodySpec(arch, "random", cut, size=65), n_out=3)
     assert trace(spec).body_code
+    assert_same_model(spec)
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "swin_t"])
+def test_the_script_runs_on_a_rectangle(arch: str):
+    spec = ClassifierSpec(BodySpec(arch, "random", size=(65, 97)), n_out=3)
+    assert "torch.rand(1, 3, 65, 97)" in script(spec, trace(spec))
     assert_same_model(spec)
 
 

@@ -13,6 +13,7 @@ from explorer.trace.records import Trace, freeze_rows
 from explorer.trace.tracer import trace
 from explorer.ui.field_desk import fields
 from explorer.views.fields import COLUMNS, jump, packed, sees
+from explorer.views.measures import MEASURES, percent
 from explorer.views.table import NUMBERS, table, table_text
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -100,3 +101,26 @@ def test_the_text_twin_stays_as_it_is():
 
 def test_the_text_twin_does_without_fields():
     assert "sees" not in table_text(classifier("squeezenet1_1"))
+
+
+def test_a_cost_that_is_laid_over_is_named_and_its_shares_add_up():
+    described = classifier("squeezenet1_1")
+    assert table(described)["measure"] is None
+    assert table(described, measure=MEASURES["macs"])["measure"] == ["macs", "MACs"]
+    lines = table_text(described, measure=MEASURES["macs"]).splitlines()
+    assert lines[0].endswith("of MACs") and lines[-1].endswith("100 %") and "of " not in table_text(described)
+    leaves = [row for row in described.layers if row.macs]
+    told = [
+        float(line[-8:].removesuffix(" %").split()[-1])
+        for line in lines[1:-1]
+        if line.endswith("%") and "<" not in line
+    ]
+    assert len(leaves) >= len(told) > 20 and sum(told) == pytest.approx(100, abs=6)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [(0, ""), (0.0001, "< 0.1 %"), (0.0123, "1.2 %"), (0.184, "18 %"), (0.0996, "10 %"), (1, "100 %")],
+)
+def test_shares_are_told_in_per_cent(part, words):
+    assert percent(part) == words
