@@ -14,7 +14,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from threading import Lock, get_ident
@@ -255,14 +255,27 @@ def read_chain(network: nn.Module) -> Graph:
     Raises ValueError where they do not run one after the other.
     """
     children = dict(network.named_children())
+    features = dict(list(children.items())[: chain_features(network)])
+    try:
+        with torch.no_grad(), resting(network):
+            places = chain_places(features, blank_picture(network))
+    except Exception as error:  # as in `record`
+        raise ValueError(f"{type(network).__name__} is no chain of its children: {_first_line(error)}.") from error
+    total = sum(p.numel() for p in network.parameters())
+    return Graph(tuple(places), len(places), tuple(children), (), total, traced=False)
+
+
+def chain_places(children: Mapping[str, nn.Module], picture: Tensor) -> list[Place]:
+    """Places behind each of the modules, run one after the other on a square picture, and behind each element of a
+    plain `nn.Sequential` in them."""
     places: list[Place] = []
     seen = 0
-    last_map = (SIZE, SIZE)
+    last_map = (picture.shape[-2], picture.shape[-1])
 
     def run(name: str, module: nn.Module, x: Tensor) -> Tensor:
         nonlocal seen, last_map
         if type(module) is nn.Sequential and len(module):
-            for key, child in module.named_children():
+            for key, child in module._modules.items():
                 x = run(f"{name}.{key}", child, x)
             places[-1] = replace(places[-1], name=name, ends="container")
             return x
@@ -270,18 +283,13 @@ def read_chain(network: nn.Module) -> Graph:
         seen += sum(p.numel() for p in module.parameters())
         layout, grid = _layout(tuple(x.shape[1:]), last_map)
         last_map = grid or last_map
-        places.append(Place(name, name, tuple(x.shape[1:]), layout, grid, _kind(network, name), seen))
+        kind = "container" if any(True for _ in module.children()) else "layer"
+        places.append(Place(name, name, tuple(x.shape[1:]), layout, grid, kind, seen))
         return x
 
-    x = blank_picture(network)
-    try:
-        with torch.no_grad(), resting(network):
-            for name in list(children)[: chain_features(network)]:
-                x = run(name, children[name], x)
-    except Exception as error:  # as in `record`
-        raise ValueError(f"{type(network).__name__} is no chain of its children: {_first_line(error)}.") from error
-    total = sum(p.numel() for p in network.parameters())
-    return Graph(tuple(places), len(places), tuple(children), (), total, traced=False)
+    for name, module in children.items():
+        picture = run(name, module, picture)
+    return places
 
 
 def chain_features(network: nn.Module) -> int:
