@@ -1,5 +1,6 @@
-// What is asked before a run. Payload {about, text, train, later, at}: a sentence and the words of two answers; each
-// answer sends event answered {id: "train" | "later", about}. Payloads of other cuts, without text, take it away.
+// What is asked before a run, or why there is none. Payload {about, text, train, later, at}: a sentence and the words of
+// two answers, or none; each answer sends event answered {id: "train" | "later", about}. Payloads about something else,
+// without text, take it away.
 Explorer.question = (element, props, trigger, watch) => {
   const { el } = Explorer;
   const box = element.querySelector('.question');
@@ -30,11 +31,13 @@ Explorer.question = (element, props, trigger, watch) => {
     about = value.about;
     const sentence = el('p', '', value.text), answers = el('div', 'answers');
     sentence.tabIndex = -1;                     // a second Enter on Train must not answer
-    box.replaceChildren(sentence, answers);
+    box.replaceChildren(sentence);
     box.hidden = false;
+    sentence.focus();
+    if (!value.train) return;
+    box.append(answers);
     answer('train', value.train, answers);
     answer('later', value.later, answers);
-    sentence.focus();
   }
 
   box.addEventListener('keydown', event => { if (event.key === 'Escape') leave(); });

@@ -140,6 +140,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
 
   function running() {
     const through = runs.epochsDone(run), checked = run.epochs.length;
+    if (checked >= epochsOf()) return ['All epochs done', ', keeping the weights'];
     if (through >= checked + 1) return [`Epoch ${checked + 1} of ${epochsOf()}`, ', checking on validation'];
     const part = Math.floor(100 * (through - checked) + 1e-6);
     return [`Epoch ${Math.min(checked + 1, epochsOf())} of ${epochsOf()}`, `, ${part}\u202f% through`];

@@ -357,11 +357,12 @@ class ClassifierHandlers:
             wrong.setdefault("data", problem)
         if not wrong:
             wrong |= cannot_train(reading.spec)
+        again = {"at": time.monotonic()}  # the same message twice would not reach the page
         if wrong:
-            return {"notices": shown["notices"]}
+            refused = {"about": "", "text": f"Not started. {next(iter(wrong.values()))}"}
+            return {"notices": shown["notices"], "question": {**refused, **again}}
         asked = question(reading.spec)
         if asked and asked["about"] not in held.agreed:
-            again = {"at": time.monotonic()}  # the same message twice would not reach the page
             return {"notices": shown["notices"], "question": {**asked, **again}}
         try:
             plan = planned_rates(phases(reading.train, len(shown["groups"]["rows"])))

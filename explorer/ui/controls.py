@@ -7,6 +7,13 @@ from collections.abc import Iterable
 import gradio as gr
 
 
+class Slider(gr.Slider):
+    """A slider whose typed numbers reach the handler also from beyond its ends: what is wrong is said in the page."""
+
+    def preprocess(self, payload: float) -> float:
+        return payload
+
+
 def dropdown(name: str, label: str, choices: Iterable, value: str, *, help: str = "", **more) -> gr.Dropdown:
     """A list to choose from; typing searches it."""
     return gr.Dropdown(
@@ -30,9 +37,9 @@ def segments(name: str, label: str, choices: Iterable[str], value: str, *, help:
 
 def slider(
     name: str, label: str, low: float, high: float, value: float, *, step: float, help: str, classes: str = ""
-) -> gr.Slider:
+) -> Slider:
     """A number between two ends, also to be typed."""
-    return gr.Slider(
+    return Slider(
         low,
         high,
         value,

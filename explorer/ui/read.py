@@ -17,7 +17,7 @@ from explorer.models.archs import get_arch, is_arch
 from explorer.models.bodies import Cut, legal_cuts, resolve_cut
 from explorer.models.build import blamed
 from explorer.models.timm_archs import is_timm
-from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec, check_size
+from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec, check_size, check_whole
 from explorer.train.schedule import group_rates
 from explorer.views.numbers import rate as words
 
@@ -82,6 +82,13 @@ def whole(place: str, what: str, value: object) -> int:
     raise SpecError(place, f"{what} must be a whole number, not {_short(value)}.")
 
 
+def _within_reach(place: str, what: str, value: object) -> int:
+    """A slider's whole number, not beyond its upper end; what is too small for a network is told in its picture."""
+    read = whole(place, what, value)
+    check_whole(place, what, read, 1, BUILD_REACH[place][1])
+    return read
+
+
 def number(place: str, what: str, value: object) -> float:
     """A number from a slider or from text such as 1e-3."""
     try:
@@ -138,7 +145,7 @@ def _size(values: Values, _files) -> int | tuple[int, ...]:
     text = values.get("width")
     text = "" if text is None else str(text).strip()
     if not text:
-        return height
+        return _within_reach("body.size", "The image size", height)
     typed = [whole("width", "The width", part.strip()) for part in re.split("[x×]", text)]
     size = (height, *typed) if len(typed) == 1 else tuple(typed)
     try:
@@ -201,7 +208,7 @@ BUILD_FIELDS: dict[str, Callable[[Values, Callable[[str], bool]], object]] = {
     "body.weights": _weights,
     "body.cut": _cut,
     "body.size": _size,
-    "body.n_in": lambda v, _: whole("body.n_in", "The number of input channels", v.get("n_in")),
+    "body.n_in": lambda v, _: _within_reach("body.n_in", "The number of input channels", v.get("n_in")),
     "head.pool": lambda v, _: _word("head.pool", "Pooling", POOLS, v.get("pool")),
     "head.lin_ftrs": _widths,
     "head.ps": _dropout,

@@ -23,7 +23,7 @@ SHORT_CLASSES = {"BatchNorm2d": "BN", "Conv2d": "Conv", "MaxPool2d": "MaxPool", 
 class Node(NamedTuple):
     """A module with its children and the sums over itself and everything below.
 
-    early    parameters in the early group, from which a mixed row's two colours follow
+    early    what its early group has of the chosen measure, from which a mixed row's two colours follow
     weights  parameters outside normalisation layers; `learning` of them learn: norms learn even in a frozen group
     group    of all its parameters; "mixed" when they are not in one
     kind     equal for nodes of the same structure, shapes and sizes, down to the leaves
@@ -61,7 +61,7 @@ class Row(NamedTuple):
     index    its number for people: "4", "0–3", "6.1–5"; "" for what is called by name
     name     what the architecture calls it; "" for what has only a number
     cls      class and detail in one: "Dropout 0.25", "BasicBlock ×5"
-    early    share of the early group in its parameters, for mixed rows
+    early    share of the early group in the chosen measure, for mixed rows
     flags    OPEN by default, FOLD, FROZEN, FAILED, KIDS, added up
     again    all below it is as below the sibling before it
     """
@@ -90,7 +90,7 @@ def tree(trace: Trace, measure: Measure = MEASURES["params"]) -> dict:
     """
     classes: dict[str, int] = {}
     rows = []
-    for row in _once(tree_rows(trace)):
+    for row in _once(tree_rows(trace, measure)):
         if row.again:
             rows.append([row.depth, row.part, row.index, row.name])
             continue
@@ -138,24 +138,30 @@ def tree_text(trace: Trace) -> str:
     return "\n".join(text) + "\n"
 
 
-def tree_rows(trace: Trace, each: bool = True) -> tuple[Row, ...]:
+def tree_rows(trace: Trace, measure: Measure = MEASURES["params"], each: bool = True) -> tuple[Row, ...]:
     """All rows in pre-order. `each` gives every member of a folded repeat, otherwise only the first one's inside."""
     failed = trace.failure.qual if trace.failure else None
-    return tuple(row for root in grow(trace) for row in _walk(root, 0, failed, each, True, root.layer.group != HEAD))
+    roots = grow(trace, measure)
+    rows = (row for root in roots for row in _walk(root, 0, failed, each, True, root.layer.group != HEAD))
+    return tuple(_with_early_share(row, measure) if row.group == MIXED else row for row in rows)
 
 
-def grow(trace: Trace) -> tuple[Node, ...]:
+def _with_early_share(row: Row, measure: Measure) -> Row:
+    return row._replace(early=row.early / (getattr(row, measure.field) or 1))
+
+
+def grow(trace: Trace, measure: Measure = MEASURES["params"]) -> tuple[Node, ...]:
     """Rows to trees, from the last row to the first, so that every child is whole before its parent is made."""
     kids: dict[str, list[Node]] = defaultdict(list)
     kinds: dict[tuple, int] = {}
     failed = trace.failure.qual if trace.failure else None
     for layer in reversed(trace.layers):
         below = tuple(reversed(kids.pop(layer.qual, ())))
-        kids[layer.qual.rpartition(".")[0]].append(_node(layer, below, kinds, layer.qual == failed))
+        kids[layer.qual.rpartition(".")[0]].append(_node(layer, below, kinds, layer.qual == failed, measure))
     return tuple(reversed(kids[""]))
 
 
-def _node(layer: Layer, kids: tuple[Node, ...], kinds: dict[tuple, int], failed: bool) -> Node:
+def _node(layer: Layer, kids: tuple[Node, ...], kinds: dict[tuple, int], failed: bool, measure: Measure) -> Node:
     looks = (
         layer.cls, layer.detail, layer.in_shape, layer.out_shape, layer.params, layer.trainable, layer.group, failed,
         tuple((kid.part, kid.kind) for kid in kids),
@@ -163,7 +169,7 @@ def _node(layer: Layer, kids: tuple[Node, ...], kinds: dict[tuple, int], failed:
     side = resolution(layer.out_shape) if kids else None
     structure = (layer.cls, layer.group, failed, side, tuple((kid.part, kid.form) for kid in kids))
     params, trainable, macs, held = layer.params, layer.trainable, layer.macs, layer.activation_bytes
-    early = params if layer.group == EARLY else 0
+    early = getattr(layer, measure.field) if layer.group == EARLY else 0
     weights, learning = (0, 0) if layer.norm else (params, trainable)
     for kid in kids:
         params += kid.params
@@ -287,7 +293,7 @@ def _row(node: Node, depth: int, part: str, index: str, name: str, cls: str, fla
         node.macs,
         node.activation_bytes,
         node.group,
-        early=node.early / node.params if node.params else 0.0,
+        early=node.early,
         flags=flags + FROZEN * node.frozen + KIDS * bool(node.kids),
     )
 

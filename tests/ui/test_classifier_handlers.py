@@ -189,6 +189,14 @@ def test_a_second_click_on_train_starts_nothing(handlers, held, queue):
 def test_train_refuses_what_is_in_doubt_and_says_where(handlers, held, queue, wrong, field):
     payloads = handlers.train(held(**wrong))
     assert queue.submitted == [] and field in payloads["notices"]["problems"]
+    assert payloads["question"]["text"] == f"Not started. {payloads['notices']['problems'][field]}"
+    assert "train" not in payloads["question"]
+
+
+@pytest.mark.parametrize(("beyond", "field"), [({"n_in": 99}, "body.n_in"), ({"size": 2000}, "body.size")])
+def test_a_number_typed_beyond_a_sliders_end_is_told_at_it(handlers, held, beyond, field):
+    problems = handlers.refresh(held(**beyond))["notices"]["problems"]
+    assert list(problems) == [field] and "must lie between 1 and" in problems[field]
 
 
 def test_a_refused_run_leaves_the_head_as_it_was(handlers, held):

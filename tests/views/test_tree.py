@@ -11,6 +11,7 @@ from explorer.models.bodies import list_archs
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec
 from explorer.trace.records import EARLY, HEAD, LATE, MIXED, Layer, Trace, add_up, freeze_rows, inside
 from explorer.trace.tracer import trace
+from explorer.views.measures import MEASURES
 from explorer.views.tree import FAILED, FOLD, FROZEN, KIDS, OPEN, Row, tree, tree_rows, tree_text
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -224,3 +225,13 @@ def test_the_text_twin_tells_of_repeats_once():
     lines = tree_text(classifier("resnet152")).splitlines()
     assert sum("6.1–35" in line for line in lines) == 1
     assert not any(line.lstrip().startswith("6.2 ") for line in lines)
+
+
+@pytest.mark.parametrize("field", ["params", "macs", "activation_bytes"])
+def test_a_mixed_row_is_split_by_the_cost_that_is_shown(field):
+    record = trace(ClassifierSpec())
+    measure = next(measure for measure in MEASURES.values() if measure.field == field)
+    body = tree_rows(record, measure)[0]
+    early = sum(getattr(layer, field) for layer in record.layers if layer.group == EARLY)
+    assert body.group == MIXED and 0 < body.early < 1
+    assert body.early == pytest.approx(early / getattr(body, field))
