@@ -190,7 +190,7 @@ class ClassifierHandlers:
         return {**self.redrawn(values, view), **self._pinned(view)}
 
     def _pinned(self, view: View) -> Payloads:
-        return {"view": view, "ribbon_a": draw_pinned(view.pinned, self.services)}
+        return {"view": view, "ribbon_a": draw_pinned(view.pinned, self.services, view.measure)}
 
     def mended(self, held: Held) -> Payloads:
         """The mend that a failed trace offers: one field gets the value that works."""
@@ -224,7 +224,7 @@ class ClassifierHandlers:
         """A cost was chosen to be laid over the pictures, or once more to be taken off."""
         key = held.asked("key")
         view = replace(held.view, measure=key if key in tuple(MEASURES) and key != held.view.measure else "")
-        return {"view": view, **self.redrawn(held.values, view)}
+        return self._beside(held.values, view)
 
     def tab_chosen(self, held: Held) -> Payloads:
         """Another inner tab: only what is on show is described."""

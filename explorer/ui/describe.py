@@ -199,11 +199,11 @@ def draw(reading: Reading, shown: Trace, services: Services, measure: str = "") 
     )
 
 
-def draw_pinned(pinned: Reading | None, services: Services) -> dict[str, object]:
+def draw_pinned(pinned: Reading | None, services: Services, measure: str = "") -> dict[str, object]:
     """The second ribbon: the pinned design's, or none. Raises SpecError where nothing can be built."""
     if pinned is None:
         return NO_RIBBON
-    return marked(draw(pinned, shown_trace(pinned.spec, pinned.train), services), "A")
+    return marked(draw(pinned, shown_trace(pinned.spec, pinned.train), services, measure), "A")
 
 
 def design(reading: Reading) -> Design:

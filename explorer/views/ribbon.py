@@ -81,7 +81,7 @@ def ribbon(
     frozen_groups = {group["group"] for group in groups if group["frozen"]}
     head = _head(spec, trace, cuts[place])
     drawn = [_stage(stage, _drawn_at(trace, stages), frozen_groups) for stage in stages]
-    if measure:
+    if measure and _is_known(measure, trace):
         parts = [stage.rows for stage in stages] + [inside(trace.layers, rod["qual"]) for rod in head]
         for part, rows in zip([*drawn, *head], parts, strict=True):
             part["share"] = round(share(measure, rows, trace), 4)
@@ -117,6 +117,11 @@ def marked(payload: dict, mark: str) -> dict:
     """
     still = {"pinned": True, "notice": None, "loading": False} if mark == "A" else {}
     return {**payload, "mark": mark, **still}
+
+
+def _is_known(measure: Measure, trace: Trace) -> bool:
+    """Whether the whole of a cost is known: of a model that breaks off only its parameters are."""
+    return trace.failure is None or measure.field == "params"
 
 
 def ribbon_text(payload: dict) -> str:

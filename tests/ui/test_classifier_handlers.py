@@ -494,3 +494,16 @@ def test_a_suggestion_is_told_and_followed(handlers, held):
     answer = handlers.followed(held(cut={"value": "conv1"}, event={"field": "body.cut"}))
     assert answer["cut"]["value"] == hint["label"].removeprefix("Cut after ")
     assert "body.cut" not in answer["notices"].get("hints", {})
+
+
+def test_a_cost_is_laid_over_both_ribbons_of_a_comparison(handlers, held):
+    answer = handlers.measured(replace(held(event={"key": "macs"}), view=pinned_on(handlers, held)))
+    assert all(0 < answer[name]["stages"][1]["share"] < 1 for name in ("ribbon", "ribbon_a"))
+    again = handlers.measured(replace(held(), view=answer["view"], event={"key": "macs"}))
+    assert all("share" not in again[name]["stages"][1] for name in ("ribbon", "ribbon_a"))
+
+
+def test_a_model_that_breaks_off_has_shares_of_its_parameters_alone(handlers, held):
+    for key, known in (("params", True), ("macs", False), ("memory", False)):
+        drawn = handlers.measured(held(arch="alexnet", size=32, event={"key": key}))["ribbon"]
+        assert drawn["failure"] and all(("share" in stage) == known for stage in drawn["stages"])
