@@ -27,6 +27,7 @@ from explorer.trace import activations as inside
 from explorer.trace.records import Trace
 from explorer.trace.tracer import trace
 from explorer.train.learner import statistics
+from explorer.ui.draws import same_draws
 from explorer.ui.faces import LARGEST, PATIENCE, shared_body
 from explorer.ui.services import Services
 from explorer.ui.widget import ASSETS
@@ -233,16 +234,14 @@ def network_of(spec: ClassifierSpec, described: Trace) -> tuple[nn.Module, list[
 
 @lru_cache(maxsize=2)
 def _head(head: HeadSpec, arch: str, cut: int | str | None, n_out: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with same_draws():
         return build_head(head, features_of(arch, cut), n_out).eval()
 
 
 @lru_cache(maxsize=1)
 def _from_file(spec: ClassifierSpec, changed: float) -> tuple[nn.Module, list[str]]:
     """Body and head of a weights file, where it holds one that fits; `changed` is when the file was written."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with same_draws():
         built = build_model(spec)
     is_head = [name for name in (*built.weights.missing, *built.weights.reshaped) if name.startswith("1.")]
     return built.model.eval(), [HEAD_NOTE] if is_head else []

@@ -21,6 +21,7 @@ from explorer.trace.timing import time_layers
 from explorer.trace.tracer import trace
 from explorer.train.device import describe_device, pick_device
 from explorer.ui.describe import machine_memory
+from explorer.ui.draws import same_draws
 from explorer.views import cost as views
 from explorer.views.numbers import short
 
@@ -247,8 +248,7 @@ def batch_note(asked: int, timed: int) -> str:
 
 def random_model(wish: Wish) -> nn.Module:
     """The model with random weights; frozen groups do not learn."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with same_draws():
         built = build_model(wish.spec)
     freeze(built.model, built.groups, wish.train.frozen, wish.train.train_bn)
     return built.model

@@ -17,6 +17,7 @@ from explorer.spec import BodySpec, ClassifierSpec, Size, sides
 from explorer.trace import activations
 from explorer.trace.tracer import trace
 from explorer.train.learner import statistics
+from explorer.ui.draws import same_draws
 from explorer.ui.services import Services
 from explorer.ui.widget import ASSETS
 from explorer.views.previews import face_png
@@ -95,8 +96,7 @@ def stage_pictures(body: BodySpec, quals: tuple[str, ...]) -> dict[str, str]:
 @lru_cache(maxsize=2)
 def shared_body(arch: str, weights: str | None, cut: int | str | None, n_in: int) -> nn.Sequential:
     """The body in eval mode; the last two are kept, for all who look inside one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with same_draws():
         return create_body(arch, cut=cut, weights=weights, n_in=n_in).eval()
 
 

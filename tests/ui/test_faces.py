@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 from PIL import Image
 
 from explorer.spec import BodySpec
@@ -72,3 +74,11 @@ def test_the_photo_is_the_middle_square(monkeypatch, tmp_path):
     shown = Image.open(io.BytesIO(b64decode(faces_module.photo.__wrapped__().partition(",")[2])))
     assert shown.size == (240, 240)
     assert shown.getpixel((5, 120))[2] > 200 > shown.getpixel((5, 120))[0]
+
+
+def test_threads_that_build_at_once_get_the_weights_that_one_alone_gets():
+    alone = faces_module.shared_body.__wrapped__("resnet18", "random", None, 3).state_dict()
+    with ThreadPoolExecutor(4) as pool:
+        bodies = list(pool.map(lambda _: faces_module.shared_body.__wrapped__("resnet18", "random", None, 3), range(4)))
+    for body in bodies:
+        assert all(torch.equal(tensor, alone[name]) for name, tensor in body.state_dict().items())
