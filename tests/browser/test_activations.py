@@ -202,9 +202,13 @@ def test_what_a_cell_sees_is_boxed_on_the_ribbons_photo(open_page, part, side):
     page.wait_for_function("atRest()")
     page.hover(f"#ribbon .spot:has-text('{part}')")
     page.wait_for_selector("#ribbon rect.sight[visibility=visible]", state="attached")
+    page.wait_for_function(
+        "side => Math.abs(64 * document.querySelector('#ribbon rect.sight').getAttribute('width') - side) < .01",
+        arg=side,
+    )
+    wait_for(page, "#ribbon .tip", f"{side}×{side} px")
     box = [float(page.get_attribute("#ribbon rect.sight", name)) * 64 for name in ("width", "height", "x", "y")]
     assert box[:2] == pytest.approx([side, side])
-    assert f"{side}×{side} px" in page.inner_text("#ribbon .tip")
     assert box[2] == box[3] and abs(box[2] + side / 2 - 32) <= 8
     page.mouse.move(5, 5)
     page.wait_for_selector("#ribbon rect.sight[visibility=hidden]", state="attached")
