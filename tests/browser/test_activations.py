@@ -205,7 +205,6 @@ def test_what_a_cell_sees_is_boxed_on_the_ribbons_photo(open_page, part, side):
     page.wait_for_function(
         "side => Math.abs(64 * document.querySelector('#ribbon rect.sight').getAttribute('width') - side) < .01",
         arg=side,
-        arg=side,
     )
     wait_for(page, "#ribbon .tip", f"{side}×{side} px")
     box = [float(page.get_attribute("#ribbon rect.sight", name)) * 64 for name in ("width", "height", "x", "y")]
