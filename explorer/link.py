@@ -13,10 +13,15 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from urllib.parse import parse_qsl, urlencode
 
-from explorer.spec import ClassifierSpec, SpecError, TrainSpec, size_text
+from explorer.spec import ClassifierSpec, SpecError, TrainSpec, UnetSpec, size_text
+
+Spec = ClassifierSpec | UnetSpec
 
 PATH_MARKS = ("/", "\\", ":")
 PINNED = "a"
+FAMILY = "family"
+SPECS: dict[str, type] = {"classifier": ClassifierSpec, "unet": UnetSpec}
+"""What the key "family" of a link can say; without it a link is a classifier's."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Field:
 class Decoded:
     """What a link means: two specs, and a sentence for every part of it that was dropped."""
 
-    spec: ClassifierSpec
+    spec: Spec
     train: TrainSpec
     problems: tuple[str, ...]
 
@@ -53,6 +58,14 @@ def _read_pool(text: str) -> str | None:
 
 def _read_widths(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split(",") if part)
+
+
+def _read_skips(text: str) -> tuple[int, ...] | None:
+    return () if text == "none" else _read_widths(text)
+
+
+def _read_norm(text: str) -> str | None:
+    return None if text == "none" else text
 
 
 def _read_rates(text: str) -> tuple[float, ...]:
@@ -105,16 +118,22 @@ def _write_pool(value) -> str:
     return value or "none"
 
 
+def _write_skips(value) -> str:
+    return _write_list(value) if value else "none"
+
+
 def _write_frozen(value) -> str:
     return str(value).lower()
 
 
-FIELDS = (
+BODY_FIELDS = (
     Field("arch", "body.arch", str, str),
     Field("weights", "body.weights", _read_public, _write_weights),
     Field("cut", "body.cut", _read_cut, str),
     Field("size", "body.size", _read_size, _write_size),
     Field("n_in", "body.n_in", int, str),
+)
+HEAD_FIELDS = (
     Field("pool", "head.pool", _read_pool, _write_pool),
     Field("widths", "head.lin_ftrs", _read_widths, _write_list),
     Field("ps", "head.ps", _read_numbers, _write_list),
@@ -123,6 +142,24 @@ FIELDS = (
     Field("lin_first", "head.lin_first", _read_bool, _write_bool),
     Field("y_range", "head.y_range", _read_rates, _write_list),
     Field("n_out", "n_out", int, str),
+)
+DECODER_FIELDS = (
+    Field("decoder", "decoder.kind", str, str),
+    Field("skips", "decoder.skips", _read_skips, _write_skips),
+    Field("blur", "decoder.blur", _read_bool, _write_bool),
+    Field("blur_final", "decoder.blur_final", _read_bool, _write_bool),
+    Field("self_attention", "decoder.self_attention", _read_bool, _write_bool),
+    Field("last_cross", "decoder.last_cross", _read_bool, _write_bool),
+    Field("bottle", "decoder.bottle", _read_bool, _write_bool),
+    Field("norm", "decoder.norm_type", _read_norm, str),
+    Field("act", "decoder.act", str, str),
+    Field("kernel", "decoder.kernel", int, str),
+    Field("width_cap", "decoder.width_cap", int, str),
+    Field("y_range", "decoder.y_range", _read_rates, _write_list),
+    Field("n_out", "n_out", int, str),
+    Field("task", "task", str, str),
+)
+TRAIN_FIELDS = (
     Field("data", "train.data", _read_public, str),
     Field("data_size", "train.data_size", str, str),
     Field("difficulty", "train.difficulty", float, _write_number),
@@ -139,14 +176,27 @@ FIELDS = (
     Field("augment", "train.augment", str, str),
     Field("seed", "train.seed", int, str),
 )
-BY_KEY = {field.key: field for field in FIELDS}
+PICTURE_FIELDS = (
+    Field("loss", "train.loss", str, str),
+    Field("style", "train.style", _read_public, str),
+)
+FIELDS: dict[type, tuple[Field, ...]] = {
+    ClassifierSpec: BODY_FIELDS + HEAD_FIELDS + TRAIN_FIELDS,
+    UnetSpec: BODY_FIELDS + DECODER_FIELDS + TRAIN_FIELDS + PICTURE_FIELDS,
+}
+"""The fields of each family's links, in the order in which they are applied: widths before ps."""
 
 
-def encode(spec: ClassifierSpec, train: TrainSpec) -> str:
-    """A URL query that says how these differ from the defaults; "" for the defaults. Paths are left out."""
-    return urlencode(
-        [(f.key, f.write(value)) for f, value in _differing(spec, train) if _is_public(f, value)], safe=","
-    )
+def family_of(spec: Spec) -> str:
+    """What a link calls the family of a spec."""
+    return next(name for name, kind in SPECS.items() if type(spec) is kind)
+
+
+def encode(spec: Spec, train: TrainSpec) -> str:
+    """A URL query that says how these differ from the family's defaults; "" for a classifier's. Paths are left out."""
+    pairs = [(f.key, f.write(value)) for f, value in _differing(spec, train) if _is_public(f, value)]
+    family = [] if type(spec) is ClassifierSpec else [(FAMILY, family_of(spec))]
+    return urlencode([*family, *pairs], safe=",")
 
 
 def beside(query: str, pinned: str) -> str:
@@ -156,30 +206,32 @@ def beside(query: str, pinned: str) -> str:
 
 def decode(query: str | Mapping[str, str], known: Mapping[str, Collection[str]] | None = None) -> Decoded:
     """Read a URL query. `known` lists valid values by key ({"arch": …}), which this module cannot know itself."""
-    pairs = parse_qsl(query.lstrip("?"), keep_blank_values=True) if isinstance(query, str) else list(query.items())
-    pairs.sort(key=lambda pair: list(BY_KEY).index(pair[0]) if pair[0] in BY_KEY else 0)  # widths before ps
+    texts = dict(parse_qsl(query.lstrip("?"), keep_blank_values=True)) if isinstance(query, str) else dict(query)
 
-    def apply(decoded: Decoded, pair: tuple[str, str]) -> Decoded:
-        key, text = pair
-        if key not in BY_KEY:
+    def apply(decoded: Decoded, field: Field) -> Decoded:
+        key = field.key
+        if key not in texts:
             return decoded
+        text = texts[key]
         if known and key in known and text not in known[key]:
             return _dropped(
                 decoded, f"The link asks for {key} “{text[:60]}”, which is not known here; the default stands."
             )
         try:
-            return _with(decoded, BY_KEY[key].place, BY_KEY[key].read(text))
+            return _with(decoded, field.place, field.read(text))
         except SpecError as error:
             return _dropped(decoded, f"The link's {key} was left out. {error}")
         except (ValueError, KeyError, IndexError, OverflowError):
             return _dropped(decoded, f"The link's {key} “{text[:60]}” cannot be read; the default stands.")
 
-    return reduce(apply, pairs, Decoded(ClassifierSpec(), TrainSpec(), ()))
+    start = _defaults(texts.get(FAMILY))
+    return reduce(apply, FIELDS[type(start.spec)], start)
 
 
-def to_json(spec: ClassifierSpec, train: TrainSpec) -> str:
+def to_json(spec: Spec, train: TrainSpec) -> str:
     """Both specs as one flat JSON object that holds what differs from the defaults, paths included."""
-    return json.dumps({f.key: value for f, value in _differing(spec, train)})
+    family = {} if type(spec) is ClassifierSpec else {FAMILY: family_of(spec)}
+    return json.dumps({**family, **{f.key: value for f, value in _differing(spec, train)}})
 
 
 def from_json(text: str) -> Decoded:
@@ -201,7 +253,18 @@ def from_json(text: str) -> Decoded:
         except TypeError:
             return _dropped(decoded, f"{field.key} cannot be read; the default stands.")
 
-    return reduce(apply, FIELDS, Decoded(ClassifierSpec(), TrainSpec(), ()))
+    start = _defaults(data.get(FAMILY))
+    return reduce(apply, FIELDS[type(start.spec)], start)
+
+
+def _defaults(family: object) -> Decoded:
+    """The default specs of a family; a classifier's, with a sentence, for one that is not known."""
+    if family is None:
+        return Decoded(ClassifierSpec(), TrainSpec(), ())
+    if not isinstance(family, str) or family not in SPECS:
+        problem = f"There is no page for “{str(family)[:60]}”: choose {' or '.join(SPECS)}; the classifier stands."
+        return Decoded(ClassifierSpec(), TrainSpec(), (problem,))
+    return Decoded(SPECS[family](), TrainSpec(), ())
 
 
 def put(spec, place: str, value):
@@ -225,9 +288,9 @@ def _dropped(decoded: Decoded, problem: str) -> Decoded:
     return replace(decoded, problems=(*decoded.problems, problem))
 
 
-def _differing(spec: ClassifierSpec, train: TrainSpec) -> Iterable[tuple[Field, object]]:
-    default_spec, default_train = ClassifierSpec(), TrainSpec()
-    for field in FIELDS:
+def _differing(spec: Spec, train: TrainSpec) -> Iterable[tuple[Field, object]]:
+    default_spec, default_train = type(spec)(), TrainSpec()
+    for field in FIELDS[type(spec)]:
         place = field.place.removeprefix("train.")
         now, default = (train, default_train) if place != field.place else (spec, default_spec)
         value = get(now, place)

@@ -14,6 +14,15 @@ POOLS = ("concat", "avg", "max", None)
 SCHEDULES = ("one_cycle", "fine_tune", "flat")
 DATA_SIZES = ("small", "medium", "large")
 AUGMENTATIONS = ("none", "basic")
+DECODERS = ("unet", "nearest", "transposed")
+NORMS = (None, "batch", "instance", "weight", "spectral")
+ACTIVATIONS = ("relu", "leaky_relu", "elu", "gelu", "silu", "mish")
+KERNELS = (2, 3, 4)
+SEGMENTATION, SUPER_RESOLUTION, COLOUR, STYLE, STYLE_IMAGE = (
+    "segmentation", "super_resolution", "colour", "style", "style_image",
+)  # fmt: skip
+TASKS = (SEGMENTATION, SUPER_RESOLUTION, COLOUR, STYLE, STYLE_IMAGE)
+LOSSES = ("own", "l1", "feature")
 
 EARLY, LATE, HEAD = "body-early", "body-late", "head"
 """The parameter groups of a classifier, from the input on."""
@@ -101,7 +110,7 @@ class HeadSpec:
         for name in ("first_bn", "bn_final", "lin_first"):
             check_flag(f"head.{name}", name, getattr(self, name))
         if self.y_range is not None:
-            _check_range(self.y_range)
+            _check_range("head.y_range", self.y_range)
         _as_floats(self, "ps", "y_range")
 
     @property
@@ -123,16 +132,88 @@ class ClassifierSpec:
 
 
 @dataclass(frozen=True)
+class DecoderSpec:
+    """How a body's maps become an image again: the arguments of `models.decoders` that a person chooses.
+
+    kind       "unet" (`DynamicUnet`), "nearest" (`NearestDecoder`) or "transposed" (`TransposedDecoder`)
+    skips      None for all, else the numbers of those that are on, 0 the deepest; of a U-Net alone, like all up to act
+    act        makes the activations of a U-Net
+    kernel     of the transposed convolutions
+    width_cap  most channels of the deepest block, each finer one at most half of that; None for the decoder's own rule
+    y_range    outputs squeezed between two numbers
+    """
+
+    kind: str = "unet"
+    skips: tuple[int, ...] | None = None
+    blur: bool = False
+    blur_final: bool = True
+    self_attention: bool = False
+    last_cross: bool = True
+    bottle: bool = False
+    norm_type: str | None = None
+    act: str = "relu"
+    kernel: int = 3
+    width_cap: int | None = None
+    y_range: tuple[float, float] | None = None
+
+    def __post_init__(self):
+        _as_tuples(self, "skips", "y_range")
+        check_choice("decoder.kind", "The decoder", self.kind, DECODERS)
+        check_choice("decoder.norm_type", "The decoder's norm", self.norm_type, NORMS)
+        check_choice("decoder.act", "The decoder's activation", self.act, ACTIVATIONS)
+        check_choice("decoder.kernel", "The kernel of a transposed convolution that doubles", self.kernel, KERNELS)
+        for name in ("blur", "blur_final", "self_attention", "last_cross", "bottle"):
+            check_flag(f"decoder.{name}", name, getattr(self, name))
+        if self.skips is not None:
+            if not isinstance(self.skips, tuple):
+                raise SpecError("decoder.skips", f"Skips are a list of numbers, 0 the deepest, not {self.skips!r}.")
+            for skip in self.skips:
+                check_whole("decoder.skips", "The number of a skip", skip, 0, 15)
+            object.__setattr__(self, "skips", tuple(sorted(set(self.skips))))
+        if self.width_cap is not None:
+            check_whole("decoder.width_cap", "The width cap", self.width_cap, 1, 65536)
+        if self.y_range is not None:
+            _check_range("decoder.y_range", self.y_range)
+        _as_floats(self, "y_range")
+
+
+@dataclass(frozen=True)
+class UnetSpec:
+    """A body and a decoder: an image in, an image out; the chapter's resnet34 U-Net with CamVid's 32 classes.
+
+    n_out  channels of the output: scores of classes, or 3 colours
+    task   what the output is meant to be: "segmentation" (a class for each pixel), "super_resolution" and "colour" (the
+           same picture, sharp or in colours), "style" (the picture in another one's style), or "style_image": no
+           network learns, one picture's pixels do
+    """
+
+    body: BodySpec = field(default_factory=BodySpec)
+    decoder: DecoderSpec = field(default_factory=DecoderSpec)
+    n_out: int = 32
+    task: str = SEGMENTATION
+
+    def __post_init__(self):
+        check_whole("n_out", "The number of outputs", self.n_out, 1, 1000)
+        check_choice("task", "The task", self.task, TASKS)
+        if self.task != SEGMENTATION and self.n_out != 3:
+            raise SpecError("n_out", f"A picture has 3 channels, so this task needs 3 outputs, not {self.n_out}.")
+
+
+@dataclass(frozen=True)
 class TrainSpec:
     """How a spec is trained, and on what.
 
-    data         a name of `data.registry` ("shapes"), or "folder:PATH" or "pattern:PATH" (label in the file name)
+    data         a name of `data.registry` ("shapes"), or "folder:PATH" or "pattern:PATH" (label in the file name);
+                 for tasks with pictures as answers a name of `data.dense` ("shapes", "masks:PATH", "pictures:PATH")
     data_size    how much of the drawn set: small, medium or large
     difficulty   of the drawn set, 0 (plain) to 1 (cluttered)
     valid_pct    share held back for validation where the data brings no split of its own
     lr           the head's rate; `lrs` gives one for each group instead, lowest first
     frozen       how many groups, from the input on, do not learn; True is all but the last (fastai's freeze)
     schedule     one_cycle, fine_tune (a frozen phase, then all of it) or flat
+    loss         of tasks whose answer is a picture: "l1", "feature" (L1 and distances between a body's maps), "own" is
+                 the task's usual one
+    style        of style tasks: a name of `data.styles`, or the path of a picture
     """
 
     data: str = "shapes"
@@ -150,6 +231,8 @@ class TrainSpec:
     wd: float = 0.01
     augment: str = "basic"
     seed: int = 0
+    loss: str = "own"
+    style: str = "waves"
 
     def __post_init__(self):
         _as_tuples(self, "lrs")
@@ -158,6 +241,9 @@ class TrainSpec:
         check_choice("data_size", "The size of the set", self.data_size, DATA_SIZES)
         check_choice("schedule", "The schedule", self.schedule, SCHEDULES)
         check_choice("augment", "Augmentation", self.augment, AUGMENTATIONS)
+        check_choice("loss", "The loss", self.loss, LOSSES)
+        if not isinstance(self.style, str) or not self.style:
+            raise SpecError("style", f"A style is the name of a picture or its path, not {self.style!r}.")
         check_between("difficulty", "Difficulty", self.difficulty, 0, 1)
         check_between("valid_pct", "The share held back for validation", self.valid_pct, 0.01, 0.9)
         check_whole("epochs", "The number of epochs", self.epochs, 1, 1000)
@@ -227,13 +313,13 @@ def check_flag(field: str, what: str, value) -> None:
         raise SpecError(field, f"{what} is on or off, not {value!r}.")
 
 
-def _check_range(y_range) -> None:
+def _check_range(field: str, y_range) -> None:
     if not isinstance(y_range, tuple) or len(y_range) != 2:
-        raise SpecError("head.y_range", f"y_range is a low and a high number, not {y_range!r}.")
+        raise SpecError(field, f"y_range is a low and a high number, not {y_range!r}.")
     for end in y_range:
-        check_real("head.y_range", "An end of y_range", end)
+        check_real(field, "An end of y_range", end)
     if y_range[0] >= y_range[1]:
-        raise SpecError("head.y_range", f"y_range must rise, not go from {y_range[0]:g} to {y_range[1]:g}.")
+        raise SpecError(field, f"y_range must rise, not go from {y_range[0]:g} to {y_range[1]:g}.")
 
 
 def _as_tuples(spec, *names: str) -> None:

@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer import link
-from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, TrainSpec, field_names
+from explorer.spec import (
+    ACTIVATIONS,
+    DECODERS,
+    NORMS,
+    TASKS,
+    BodySpec,
+    ClassifierSpec,
+    DecoderSpec,
+    HeadSpec,
+    TrainSpec,
+    UnetSpec,
+    field_names,
+)
 
 numbers = st.floats(min_value=0, max_value=0.95, allow_nan=False)
 
@@ -35,7 +47,29 @@ bodies = st.builds(
     size=st.integers(32, 512) | st.tuples(st.integers(1, 2048), st.integers(1, 2048)),
     n_in=st.integers(1, 6),
 )
-specs = st.builds(ClassifierSpec, body=bodies, head=heads(), n_out=st.integers(1, 1000))
+decoders = st.builds(
+    DecoderSpec,
+    kind=st.sampled_from(DECODERS),
+    skips=st.none() | st.lists(st.integers(0, 5), max_size=4).map(tuple),
+    blur=st.booleans(),
+    last_cross=st.booleans(),
+    norm_type=st.sampled_from(NORMS),
+    act=st.sampled_from(ACTIVATIONS),
+    kernel=st.integers(2, 4),
+    width_cap=st.none() | st.integers(1, 2048),
+    y_range=st.none() | st.just((-1.0, 2.5)),
+)
+
+
+@st.composite
+def unets(draw):
+    task = draw(st.sampled_from(TASKS))
+    n_out = draw(st.integers(1, 1000)) if task == "segmentation" else 3
+    return UnetSpec(draw(bodies), draw(decoders), n_out, task)
+
+
+specs = st.builds(ClassifierSpec, body=bodies, head=heads(), n_out=st.integers(1, 1000)) | unets()
+KEYS = sorted({field.key for fields in link.FIELDS.values() for field in fields} | {link.FAMILY})
 trains = st.builds(
     TrainSpec,
     data=st.sampled_from(["shapes", "cifar10"]),
@@ -65,10 +99,10 @@ def test_json_brings_back_what_it_was_made_of(spec, train):
     assert (decoded.spec, decoded.train, decoded.problems) == (spec, train, ())
 
 
-@given(st.dictionaries(st.sampled_from([f.key for f in link.FIELDS] + ["x", ""]), st.text(max_size=40)))
-def test_decoding_never_raises(query):
-    decoded = link.decode(query)
-    assert isinstance(decoded.spec, ClassifierSpec) and isinstance(decoded.train, TrainSpec)
+@given(st.dictionaries(st.sampled_from([*KEYS, "x", ""]), st.text(max_size=40)), st.sampled_from([*link.SPECS, None]))
+def test_decoding_never_raises(query, family):
+    decoded = link.decode(query if family is None else {**query, link.FAMILY: family})
+    assert type(decoded.spec) is link.SPECS.get(family, ClassifierSpec) and isinstance(decoded.train, TrainSpec)
 
 
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.text(), st.lists, max_leaves=5).map(str))
@@ -78,7 +112,7 @@ def test_reading_json_never_raises(text):
 
 @given(
     st.dictionaries(
-        st.sampled_from([f.key for f in link.FIELDS]),
+        st.sampled_from(KEYS),
         st.none() | st.integers() | st.text() | st.lists(st.text(), max_size=3),
     )
 )
@@ -103,9 +137,22 @@ def test_the_defaults_are_an_empty_link():
     assert link.encode(ClassifierSpec(), TrainSpec()) == ""
 
 
-def test_every_field_of_the_specs_is_in_the_table():
-    places = {f.place for f in link.FIELDS}
-    assert places == set(field_names(ClassifierSpec())) | {f"train.{name}" for name in field_names(TrainSpec())}
+@pytest.mark.parametrize("spec", [ClassifierSpec(), UnetSpec()], ids=link.family_of)
+def test_every_field_of_the_specs_is_in_the_table(spec):
+    places = {f.place for f in link.FIELDS[type(spec)]}
+    of_pictures = {f.place for f in link.PICTURE_FIELDS}
+    training = {f"train.{name}" for name in field_names(TrainSpec())}
+    assert places == set(field_names(spec)) | (training if type(spec) is UnetSpec else training - of_pictures)
+
+
+def test_a_link_names_its_family_unless_it_is_a_classifiers():
+    assert link.encode(UnetSpec(), TrainSpec()) == "family=unet"
+    assert link.encode(UnetSpec(decoder=DecoderSpec(skips=())), TrainSpec()) == "family=unet&skips=none"
+
+
+def test_a_family_that_is_not_known_is_a_classifiers_and_says_so():
+    decoded = link.decode("family=gan&size=64")
+    assert decoded.spec == ClassifierSpec(BodySpec(size=64)) and "no page for “gan”" in decoded.problems[0]
 
 
 @pytest.mark.parametrize(

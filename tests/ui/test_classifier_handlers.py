@@ -387,7 +387,7 @@ LINKED = (
 
 def test_every_field_of_a_link_reaches_the_page_and_its_own_link():
     """All but the schedule differ from the defaults here, so each must come back."""
-    assert {pair.split("=")[0] for pair in LINKED.split("&")} == {field.key for field in link.FIELDS}
+    assert {pair.split("=")[0] for pair in LINKED.split("&")} == {field.key for field in link.FIELDS[ClassifierSpec]}
 
 
 def test_a_link_that_says_everything_comes_back_whole(handlers):
