@@ -150,9 +150,13 @@ Explorer.cost = (element, props, trigger, watch, server) => {
   function memoryView() {
     const { box, note } = section('memory', 'Memory of one training step');
     const controls = el('div', 'controls', null, box);
+    const far = el('p', 'problem', null);
     const batch = stepper(labelled('Batch size', controls));
     const precision = choice('Precision', PRECISIONS, labelled('Precision', controls), moved);
     const optimizer = choice('Optimiser', OPTIMIZERS, labelled('Optimiser', controls), moved);
+    far.setAttribute('role', 'alert');
+    far.hidden = true;
+    box.append(far);
     const says = el('p', 'says', null, box), words = el('span', '', null, says), back = el('button', 'link', 'Show what Train does', says);
     back.type = 'button';
     const state = el('div', 'state', null, box), shown = el('div', 'shown', null, box);
@@ -217,14 +221,25 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         less.disabled = now === 1;
         more.disabled = now === MOST;
       };
-      const take = n => { if (n !== now) { set(n); moved(); } else field.value = now; };
+      const take = n => {
+        far.hidden = true;
+        if (n !== now) { set(n); moved(); } else field.value = now;
+      };
+      // What was typed, or what is nearest to it, with a word about that.
+      const typed = text => {
+        const number = /^[+-]?\d+$/.test(text) ? Number(text) : NaN;
+        take(number ? Math.min(MOST, Math.max(1, number)) : number === 0 ? 1 : now);
+        if (number === now) return;
+        far.textContent = `The batch size is a whole number from 1 to ${exact(MOST)}: ${exact(now)} ${number === number ? 'is used' : 'stays'}.`;
+        far.hidden = false;
+      };
       less.addEventListener('click', () => take(Math.floor(now / 2)));
       more.addEventListener('click', () => take(now * 2));
-      field.addEventListener('change', () => take(/^\d+$/.test(field.value.trim()) ? Math.min(MOST, Math.max(1, Number(field.value))) : now));
+      field.addEventListener('change', () => typed(field.value.trim().replaceAll(',', '')));
       field.addEventListener('keydown', event => {
         if (event.key === 'ArrowUp') take(Math.min(MOST, now + 1));
         else if (event.key === 'ArrowDown') take(Math.max(1, now - 1));
-        else if (event.key === 'Escape') field.value = now;
+        else if (event.key === 'Escape') take(now);
         else return;
         event.preventDefault();
       });
@@ -264,6 +279,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         figure.textContent = answer[id] ? bytes(answer[id]) : 'none';
         figure.title = `${exact(answer[id])} bytes, ${percent(answer[id] / answer.total)}`;
       }
+      sayGradients(answer);
       sayKept(answer);
       fill.style.width = `${Math.min(100, 100 * answer.total / answer.there)}%`;
       gauge.classList.toggle('over', Boolean(answer.too_large));
@@ -273,6 +289,13 @@ Explorer.cost = (element, props, trigger, watch, server) => {
       if (tooLarge.textContent !== answer.too_large) tooLarge.textContent = answer.too_large;
       norms.hidden = !answer.norms;
       norms.lastChild.textContent = answer.norms;
+    }
+
+    // Gradients are made one after the other: where the memory is fullest before the last, the others come later.
+    function sayGradients({ gradients, gradients_in_all: all }) {
+      const { figure, aside } = segments.find(({ id }) => id === 'gradients');
+      if (!gradients && all) figure.textContent = 'none yet';
+      aside.textContent = gradients < .95 * all ? `${bytes(all)} when backward ends` : '';
     }
 
     // What is kept grows through the forward pass and is let go in the backward pass: most is kept between the two.
@@ -417,11 +440,12 @@ Explorer.cost = (element, props, trigger, watch, server) => {
     }
     const label = el('th', 'name', 'total', foot), sums = MEASURES.map(([id]) => el('td', id, null, foot));
     label.scope = 'row';
-    const over = el('p', 'over', 'Show on ribbon and tree: ', box);
+    const over = el('p', 'over', 'Show on ribbon and tree: ', box), switches = new Map(), keyOf = id => (id === 'bytes' ? 'memory' : id);
     for (const [id, title] of MEASURES) {
       const b = el('button', 'link', id === 'params' ? 'parameters' : title, over);
       b.type = 'button';
-      b.addEventListener('click', () => trigger('measured', { key: id === 'bytes' ? 'memory' : id }));
+      b.addEventListener('click', () => trigger('measured', { key: keyOf(id) }));
+      switches.set(id, b);
     }
 
     // Largest first, then the other way, then in the order of the run.
@@ -449,6 +473,11 @@ Explorer.cost = (element, props, trigger, watch, server) => {
         const on = sort?.id === id;
         if (on) th.setAttribute('aria-sort', sort.up ? 'ascending' : 'descending'); else th.removeAttribute('aria-sort');
         mark.textContent = on ? (sort.up ? '↑' : '↓') : '';
+      }
+      for (const [id, b] of switches) {
+        const on = value.measure === keyOf(id);
+        b.setAttribute('aria-pressed', on);
+        marks.get(id).th.classList.toggle('laid', on);
       }
       const picked = holder(Explorer.picked);
       placeRows(body, shown.map(row => {
@@ -554,7 +583,7 @@ Explorer.cost = (element, props, trigger, watch, server) => {
       state.replaceChildren(
         line,
         said = el('p', 'mute', `Measured here just now, ${what}, ${pictures}, on ${answer.device}. The ${n} slowest of ${answer.count} layers take ${percent(answer.shown)}.`),
-        ...(answer.note ? [el('p', 'mute', answer.note)] : []),
+        ...[answer.note, answer.shared].filter(Boolean).map(sentence => el('p', 'mute', sentence)),
       );
       el('b', '', duration(answer.total), line);
       el('span', '', ' in all layers', line);

@@ -43,9 +43,10 @@ Explorer.follow = (server, run, pace, told) => {
   return end;
 };
 
-// Which run this page watches, kept for a reload, a second tab and a woken laptop: id in the address, id and token in the browser.
-Explorer.memory = (() => {
-  const KEY = 'explorer.run';
+// Which run a page watches, kept for a reload, a second tab and a woken laptop: id in the address, id and token in the browser.
+// `name` is the page's own word for it, "run" or "unet-run".
+Explorer.memory = name => {
+  const KEY = `explorer.${name}`;
   const stored = () => { try { return JSON.parse(localStorage.getItem(KEY)); } catch { return null; } };
   const store = value => {
     try { value ? localStorage.setItem(KEY, JSON.stringify(value)) : localStorage.removeItem(KEY); } catch { /* private mode */ }
@@ -53,14 +54,14 @@ Explorer.memory = (() => {
   const hash = () => new URLSearchParams(location.hash.slice(1));
   function setHash(run) {
     const params = hash();
-    run ? params.set('run', run) : params.delete('run');
+    run ? params.set(name, run) : params.delete(name);
     const text = params.toString();
     history.replaceState(history.state, '', location.pathname + location.search + (text && '#' + text));
   }
 
   // {run, token} or null; the token of somebody else's run is not known: it can be watched, not stopped.
   function recall() {
-    const named = hash().get('run'), own = stored();
+    const named = hash().get(name), own = stored();
     if (!named) return own?.run ? own : null;
     return { run: named, token: own?.run === named ? own.token : '' };
   }
@@ -70,7 +71,7 @@ Explorer.memory = (() => {
   }
   function forget(run) {
     if (stored()?.run === run) store(null);
-    if (hash().get('run') === run) setHash(null);
+    if (hash().get(name) === run) setHash(null);
   }
   return { recall, remember, forget };
-})();
+};

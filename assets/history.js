@@ -4,7 +4,7 @@ Explorer.history = (() => {
 
   const empty = () => ({
     state: 'waiting', started: null, steps: [], losses: [], smooth: [], lrs: [], epochs: [], predictions: null,
-    activations: [], sample: null, notes: [], progress: null, reason: '', keptEpochs: 0, seconds: null, startedAt: null, at: null,
+    activations: [], sample: null, pictured: null, outputs: [], notes: [], progress: null, reason: '', keptEpochs: 0, seconds: null, startedAt: null, at: null,
   });
   const ended = run => ENDED.includes(run.state);
 
@@ -13,6 +13,8 @@ Explorer.history = (() => {
     Progress: (run, e) => { run.progress = e; run.state = 'preparing'; },
     Started: (run, e) => { run.started = e; run.startedAt = e.at ?? null; run.progress = null; run.state = 'running'; },
     ValidSample: (run, e) => { run.sample = e; },
+    PictureSample: (run, e) => { run.pictured = e; },
+    Outputs: (run, e) => { run.outputs.push(e); },
     Step: (run, e) => { run.steps.push(e.step); run.losses.push(e.loss); run.smooth.push(e.smooth); run.lrs.push(e.lr); },
     EpochDone: (run, e) => { run.epochs.push(e); run.keptEpochs = e.epoch; },
     Predictions: (run, e) => { run.predictions = e; },
@@ -43,12 +45,16 @@ Explorer.history = (() => {
     return spent / (run.epochs.length * run.started.steps_per_epoch) * left;
   }
 
+  // Metrics that fall as a run gets better: distances, not shares.
+  const FALLING = ['style', 'content'];
+
   // The number that the right chart shows: accuracy where there is one, else the first metric.
   const metric = epoch => epoch.metrics.find(([name]) => name === 'accuracy') ?? epoch.metrics[0] ?? ['accuracy', null];
 
   // The epoch with the best metric; where there is none, with the lowest valid loss.
   function best(run) {
-    const better = (a, b) => (metric(a)[1] != null ? metric(b)[1] > metric(a)[1] : b.valid_loss < a.valid_loss);
+    const rising = epoch => metric(epoch)[1] != null && !FALLING.includes(metric(epoch)[0]);
+    const better = (a, b) => (rising(a) ? metric(b)[1] > metric(a)[1] : b.valid_loss < a.valid_loss);
     return run.epochs.reduce((top, epoch) => (top && !better(top, epoch) ? top : epoch), null);
   }
 

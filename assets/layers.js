@@ -1,4 +1,6 @@
 // The table of layers: a row a module, sorted, filtered, copied. Payload: explorer/views/table.py.
+// Every column is as wide as its longest text; those that have no room are left out, the least important first, until
+// somebody asks for all columns.
 Explorer.layers = (element, props, trigger, watch) => {
   const { el, short, exact, shape, button, placeRows, painter, groupClass, fields } = Explorer;
   const ROW = 26, MANY = 400, SPARE = 12;      // row height; above so many only what can be seen is made, and some spare
@@ -10,7 +12,7 @@ Explorer.layers = (element, props, trigger, watch) => {
   // id, title, text of a cell, value to sort by, title of the cell
   const COLUMNS = [
     { id: 'number', title: '#', text: row => row.number, by: row => row.number, right: true },
-    { id: 'name', title: 'name', text: row => row.label, by: row => row.label, hint: row => row.qual },
+    { id: 'name', title: 'name', text: row => row.label, by: row => row.label, hint: row => `${row.qual}\n${row.cls} ${row.detail}`.trim() },
     { id: 'class', title: 'class', text: row => row.cls, by: row => row.cls },
     { id: 'detail', title: 'detail', text: row => row.detail, by: row => row.detail },
     { id: 'in_shape', title: 'in shape', text: row => shape(row.in_shape), by: row => size(row.in_shape) },
@@ -24,6 +26,8 @@ Explorer.layers = (element, props, trigger, watch) => {
     { id: 'jump', title: 'jump', text: row => fields.step(row.field), by: row => row.field?.jump_y ?? -1, hint: row => (row.field ? 'pixels from one cell to the next' : ''), right: true },
   ];
   const SUMS = ['params', 'trainable', 'macs', 'bytes'];
+  const NEEDED = ['number', 'name'], WANTED = ['out_shape', 'params', 'class', 'macs', 'detail', 'bytes', 'sees', 'in_shape', 'trainable', 'share', 'jump'];
+  const GAP = 14, BAR = 70, LONG = { name: 230, class: 150, detail: 190 }, SHORT = 108;    // px: between columns, of a laid over share, most and least of a text
   const count = n => (n ? exact(n) : '');
   // The share of the whole: of the cost that is laid over, of the parameters where none is.
   let measure = null;
@@ -31,12 +35,13 @@ Explorer.layers = (element, props, trigger, watch) => {
   const percent = share => (!share ? '' : share < .0005 ? '< 0.1 %' : `${(100 * share).toFixed(1)} %`);
 
   let rows = [], known = false, totals = {}, failed = null, shown = [], sort = null, query = '', frames = false;
+  let all = false, widths = null, wide = 0;    // every column, however wide; what each needs; of the scrolled box
   let selected = Explorer.picked, current = null;
   let tall = 600, top = 0;                     // of the scrolled box, remembered: asking for them costs a layout
   const lines = new Map();
 
-  const { search, hits } = controls();
-  const buttons = heading();
+  const { search, hits, every } = controls();
+  const cols = columns(), buttons = heading();
   const sums = footer();
 
   function unpack({ columns, words, groups, rows: arrays, fields: seen }) {
@@ -84,14 +89,56 @@ Explorer.layers = (element, props, trigger, watch) => {
     const all = totals[measure?.[0] ?? 'params'];
     sums.share.textContent = all ? `${(100 * sum[measure?.[0] ?? 'params'] / all).toFixed(query ? 1 : 0)} %` : '';
     name();
+    arrange();
     fill();
   }
 
-  // What has just been laid over comes into view.
-  let brought;
-  function bring(th) {
-    const over = th.getBoundingClientRect().right + 48 - scroll.getBoundingClientRect().right;
-    if (over > 0) scroll.scrollLeft += over;
+  // ---- columns ----
+  const pen = document.createElement('canvas').getContext('2d');
+  function textWidth(text) {
+    pen.font = `600 13px ${getComputedStyle(document.documentElement).getPropertyValue('--sans') || 'sans-serif'}`;
+    return Math.ceil(pen.measureText(text).width);
+  }
+
+  // What each column needs for its longest text; of numbers the largest one is the longest.
+  function measured() {
+    const longest = texts => texts.reduce((best, text) => (String(text).length > best.length ? String(text) : best), '');
+    return Object.fromEntries(COLUMNS.map(({ id, text, by, sum }) => {
+      const largest = sum ? [sum(totals[id])] : ['sees', 'jump'].includes(id) ? [rows.reduce((best, row) => (by(row) > by(best) ? row : best), rows[0])].filter(Boolean).map(text) : null;
+      const words = id === 'share' ? '< 0.1 %' : longest(largest ?? rows.map(text));
+      const needs = Math.max(textWidth(words), textWidth(buttons[id].th.textContent) + 8) + GAP;
+      return [id, id === 'number' ? needs + 8 : Math.min(needs, LONG[id] ?? needs)];
+    }));
+  }
+
+  // Which columns are shown, and how wide: the name gives way first, and gets what is left over.
+  function arrange() {
+    if (!wide || !rows.length) return;
+    widths ??= measured();
+    const over = measure?.[0], needs = id => widths[id] + (id === over ? BAR : 0);
+    const least = id => (id === 'name' ? Math.min(widths.name, Math.max(SHORT, .36 * wide)) : needs(id));
+    const must = over ? [...NEEDED, over] : NEEDED;
+    const usable = WANTED.filter(id => id !== over && (known || !['sees', 'jump'].includes(id)) && (all || !over || id !== 'share'));
+    const shownIds = new Set(must);
+    let used = must.reduce((sum, id) => sum + least(id), 0);
+    for (const id of usable) {
+      if (!all && used + least(id) > wide) continue;
+      shownIds.add(id);
+      used += least(id);
+    }
+    const name = Math.min(widths.name, least('name') + Math.max(0, wide - used)), filled = used - least('name') + name;
+    const spare = Math.max(0, wide - filled) / (shownIds.size - 1), first = needs('number');
+    COLUMNS.forEach(({ id }, k) => {
+      const on = shownIds.has(id), own = id === 'name' ? name : needs(id);
+      cols[k].style.width = on ? `${id === 'number' ? own : own + spare}px` : '';
+      cols[k].hidden = !on;
+    });
+    table.dataset.without = COLUMNS.filter(({ id }) => !shownIds.has(id)).map(({ id }) => id).join(' ');
+    table.style.width = `${Math.max(wide, filled)}px`;
+    scroll.style.setProperty('--stuck', `${first + name + spare + 12}px`);
+    scroll.style.setProperty('--number', `${first}px`);
+    scroll.classList.toggle('all', all);
+    every.hidden = !all && shownIds.size >= usable.length + must.length;
   }
 
   // The heading of what is laid over, and of its shares.
@@ -103,8 +150,6 @@ Explorer.layers = (element, props, trigger, watch) => {
       const span = buttons[id].th.querySelector('span');
       if (span.textContent !== text) span.textContent = text;
     }
-    if (column && column !== brought) requestAnimationFrame(() => bring(buttons[column].th));
-    brought = column;
   }
 
   // Rows in view (all of them where they are few), with empty rows that keep the length of the scroll bar.
@@ -158,6 +203,12 @@ Explorer.layers = (element, props, trigger, watch) => {
     return { tr, cells, set: painter() };
   }
 
+  function columns() {
+    const group = el('colgroup');
+    table.prepend(group);
+    return COLUMNS.map(() => el('col', '', null, group));
+  }
+
   function heading() {
     const row = el('tr', '', null, head), found = {};
     for (const column of COLUMNS) {
@@ -199,19 +250,24 @@ Explorer.layers = (element, props, trigger, watch) => {
     field.addEventListener('input', () => { query = field.value.trim().toLowerCase(); scroll.scrollTop = top = 0; draw(); });
     field.addEventListener('keydown', event => { if (event.key === 'Escape' && field.value) { field.value = query = ''; draw(); event.preventDefault(); } });
     number.setAttribute('aria-live', 'polite');
-    const toggle = el('button', 'toggle', null, bar);
-    toggle.type = 'button';
-    toggle.setAttribute('role', 'switch');
-    toggle.setAttribute('aria-checked', 'false');
-    el('span', '', 'containers too', toggle);
-    el('i', '', null, toggle);
-    toggle.addEventListener('click', () => { frames = !frames; toggle.setAttribute('aria-checked', frames); draw(); });
+    const toggle = (text, act) => {
+      const b = el('button', 'toggle', null, bar);
+      b.type = 'button';
+      b.setAttribute('role', 'switch');
+      b.setAttribute('aria-checked', 'false');
+      el('span', '', text, b);
+      el('i', '', null, b);
+      b.addEventListener('click', () => { b.setAttribute('aria-checked', act()); draw(); });
+      return b;
+    };
+    toggle('containers too', () => (frames = !frames));
+    const every = toggle('all columns', () => (all = !all));
     const copy = button('copy', 'Copy', bar), file = button(null, 'CSV', bar);
     copy.title = 'Copy these rows, for a spreadsheet';
     file.title = 'Download these rows as a file';
     copy.addEventListener('click', async () => Explorer.say(copy, (await Explorer.copy(written('\t'))) ? 'Copied' : 'Refused'));
     file.addEventListener('click', () => Explorer.save(written(','), 'layers.csv', 'text/csv'));
-    return { search: field, hits: number };
+    return { search: field, hits: number, every };
   }
 
   // The rows as they stand, exact numbers, with a line of names.
@@ -269,6 +325,12 @@ Explorer.layers = (element, props, trigger, watch) => {
     scroll.classList.toggle('more', scroll.scrollWidth - scroll.clientWidth - scroll.scrollLeft > 4);
   }
   const sizes = new ResizeObserver(edge);
+  new ResizeObserver(() => {
+    const now = scroll.clientWidth;
+    if (now === wide) return;
+    wide = now;
+    if (wide) arrange();
+  }).observe(scroll);
   sizes.observe(scroll);
   sizes.observe(table);
   scroll.addEventListener('scroll', () => {
@@ -283,8 +345,8 @@ Explorer.layers = (element, props, trigger, watch) => {
   });
   Explorer.live(element, props, watch, payload => {
     rows = unpack(payload);
+    widths = null;
     known = Boolean(payload.fields);
-    table.classList.toggle('blind', !known);
     if (!known && ['sees', 'jump'].includes(sort?.id)) sort = null;
     failed = payload.failed;
     measure = payload.measure;

@@ -1,44 +1,43 @@
-// What the run that this page watches has told so far, for whoever draws it: {id, run, layers, subject, epochs}.
+// What the run that a page watches has told so far, for whoever draws it: {id, run, layers, subject, epochs}.
+// Explorer.learning.of(element) is that of the page on which an element stands; Explorer.learning where there are no pages.
 Explorer.learning = (() => {
-  let now = null;
-  const listeners = [];
-  function tell(what) {
-    now = what;
-    for (const heard of listeners) heard();
+  const pages = new Map();
+
+  function channel() {
+    const listeners = [];
+    let now = null;
+    function tell(what) {
+      now = what;
+      for (const heard of listeners) heard();
+    }
+    return { of, tell, listen: heard => listeners.push(heard), get now() { return now; } };
   }
-  return { tell, listen: heard => listeners.push(heard), get now() { return now; } };
+
+  function of(element) {
+    const page = element.closest('[id^=page-]')?.id ?? '';
+    if (!pages.has(page)) pages.set(page, channel());
+    return pages.get(page);
+  }
+  return of(document.documentElement);
 })();
 
-// The network's activations before the first and after each epoch of a run: a step through the epochs, channel maps of
-// a few layers beside those of before, and figures of every layer over the dotted lines of before.
-Explorer.duringRun = root => {
-  const { el, groupClass, learning, history: runs } = Explorer, { line, flat, percent } = Explorer.activationCharts;
-  const TEMPO = 700;                                         // ms an epoch, when played
-  const CLEAR = 6;                                           // px of a map that shows something
-  const title = el('h2', '', 'During the run', root), subject = el('span', '', null, title), none = el('p', 'help', null, root);
-  const body = el('div', 'body', null, root), steps = el('div', 'steps', null, body);
-  const play = el('button', 'btn', 'Play', steps), slider = el('input', '', null, steps), when = el('output', '', null, steps);
-  const choice = el('div', 'choice', null, body), picture = el('img', '', null, choice), which = el('div', 'which', null, choice);
-  const maps = el('div', 'maps', null, body), hint = el('p', 'help hint', null, body);
-  const figures = el('div', 'about', null, body), network = el('figure', 'network', null, body), kept = el('p', 'help', null, body);
+// A step through the epochs of a run: Play, a slider, and which epoch it is. It stays with the newest until somebody steps back.
+// moved() hears of every step; take(epochs, of, waits) of what there is: their numbers, 0 for before training, of how many.
+Explorer.epochSteps = (parent, moved) => {
+  const { el } = Explorer, TEMPO = 700;                      // ms an epoch, when played
+  const box = el('div', 'steps', null, parent), play = el('button', 'btn', 'Play', box), slider = el('input', '', null, box), when = el('output', '', null, box);
   play.type = 'button';
   slider.type = 'range';
   slider.min = 0;
   slider.setAttribute('aria-label', 'Epoch');
-  which.setAttribute('role', 'group');
-  which.setAttribute('aria-label', 'Layer whose maps are shown');
-  picture.alt = 'The valid picture that is looked at';
-  picture.title = picture.alt;
-  let id = null, seen = [], at = 0, follows = true, layer = null, mapped = null, drawn = '', playing = 0;
-  const rows = [row(), row()];
-
-  // ---- which epoch ----
+  let epochs = [], of = 0, at = 0, follows = true, playing = 0;
   const words = epoch => (epoch ? `after epoch ${epoch}` : 'before training');
 
   function go(to) {
-    at = Math.max(0, Math.min(seen.length - 1, to));
-    follows = at === seen.length - 1;
-    drawEpoch();
+    at = Math.max(0, Math.min(epochs.length - 1, to));
+    follows = at === epochs.length - 1;
+    draw();
+    moved();
   }
   slider.oninput = () => { pause(); go(Number(slider.value)); };
 
@@ -50,12 +49,51 @@ Explorer.duringRun = root => {
   play.onclick = () => {
     if (playing) { pause(); return; }
     play.textContent = 'Pause';
-    go(at === seen.length - 1 ? 0 : at + 1);
+    go(at === epochs.length - 1 ? 0 : at + 1);
     playing = setInterval(() => {
-      if (at < seen.length - 1 && root.isConnected) go(at + 1);
-      if (at === seen.length - 1) pause();
+      if (at < epochs.length - 1 && box.isConnected) go(at + 1);
+      if (at === epochs.length - 1) pause();
     }, TEMPO);
   };
+
+  function draw() {
+    slider.max = Math.max(1, epochs.length - 1);
+    slider.disabled = play.disabled = epochs.length < 2;
+    slider.value = at;
+    slider.style.setProperty('--range_progress', `${100 * at / slider.max}%`);
+    slider.setAttribute('aria-valuetext', words(epochs[at]));
+    when.textContent = epochs[at] ? `after epoch ${epochs[at]} of ${of}` : words(0);
+  }
+
+  function take(those, total) {
+    [epochs, of] = [those, total];
+    if (follows || at >= epochs.length) at = Math.max(0, epochs.length - 1);
+    draw();
+  }
+  function restart() {
+    pause();
+    follows = true;
+  }
+  return { box, take, go, restart, words, get at() { return at; }, get of() { return of; } };
+};
+
+// The network's activations before the first and after each epoch of a run: a step through the epochs, channel maps of
+// a few layers beside those of before, and figures of every layer over the dotted lines of before.
+Explorer.duringRun = root => {
+  const { el, groupClass, history: runs } = Explorer, { line, flat, percent } = Explorer.activationCharts;
+  const learning = Explorer.learning.of(root);
+  const CLEAR = 6;                                           // px of a map that shows something
+  const title = el('h2', '', 'During the run', root), subject = el('span', '', null, title), none = el('p', 'help', null, root);
+  const body = el('div', 'body', null, root), steps = Explorer.epochSteps(body, drawEpoch), { words } = steps;
+  const choice = el('div', 'choice', null, body), picture = el('img', '', null, choice), which = el('div', 'which', null, choice);
+  const maps = el('div', 'maps', null, body), hint = el('p', 'help hint', null, body);
+  const figures = el('div', 'about', null, body), network = el('figure', 'network', null, body), kept = el('p', 'help', null, body);
+  which.setAttribute('role', 'group');
+  which.setAttribute('aria-label', 'Layer whose maps are shown');
+  picture.alt = 'The valid picture that is looked at';
+  picture.title = picture.alt;
+  let id = null, seen = [], layer = null, mapped = null, drawn = '';
+  const rows = [row(), row()];
 
   // ---- which layer ----
   function choose(qual) {
@@ -88,8 +126,8 @@ Explorer.duringRun = root => {
     if (key === drawn) return;
     drawn = key;
     if (id !== learning.now?.id) {
-      pause();
-      [id, follows, layer] = [learning.now?.id ?? null, true, null];
+      steps.restart();
+      [id, layer] = [learning.now?.id ?? null, null];
     }
     seen = told;
     subject.textContent = seen.length ? model : '';
@@ -99,7 +137,7 @@ Explorer.duringRun = root => {
     body.hidden = !seen.length;
     if (!seen.length) return;
     if (!seen[0].quals.includes(layer)) begin(seen[0]);
-    if (follows) at = seen.length - 1;
+    steps.take(seen.map(({ epoch }) => epoch), run.started?.epochs ?? learning.now.epochs);
     const image = run.sample?.images[0];
     picture.hidden = !image;
     if (image && picture.src !== image) picture.src = image;
@@ -128,13 +166,7 @@ Explorer.duringRun = root => {
   }
 
   function drawEpoch() {
-    const now = seen[at], first = seen[0], { run, epochs } = learning.now, i = place(layer);
-    slider.max = Math.max(1, seen.length - 1);
-    slider.disabled = play.disabled = seen.length < 2;
-    slider.value = at;
-    slider.style.setProperty('--range_progress', `${100 * at / slider.max}%`);
-    slider.setAttribute('aria-valuetext', words(now.epoch));
-    when.textContent = now.epoch ? `after epoch ${now.epoch} of ${run.started?.epochs ?? epochs}` : words(0);
+    const now = seen[steps.at], first = seen[0], i = place(layer);
     drawMaps(first, now);
     drawFigures(first, now, i);
     drawNetwork(first, now);
@@ -207,7 +239,7 @@ Explorer.duringRun = root => {
   }
 
   const soon = Explorer.whenShown(root, draw);
-  Explorer.fit(network, () => { if (seen.length) drawNetwork(seen[0], seen[at]); }, 100);
+  Explorer.fit(network, () => { if (seen.length) drawNetwork(seen[0], seen[steps.at]); }, 100);
   learning.listen(soon);
   soon();
   draw();

@@ -57,7 +57,7 @@ Explorer.guesses = root => {
 
   function draw(run) {
     const ready = run.sample && run.predictions && run.started;
-    root.hidden = !run.started || (!ready && run.state !== 'running');
+    root.hidden = !run.started || run.pictured != null || (!ready && run.state !== 'running');
     only.hidden = !ready;
     all.hidden = all.hidden || !ready;
     if (run.sample !== sample) {

@@ -9,7 +9,7 @@
   // ---- Geometry ----
   const AXIS = 106, LABEL = 216, RAIL = 246, HEIGHT = 272;
   const DEPTH_X = .46, DEPTH_Y = .2;            // how far a slab runs right and up, as shares of what its width would be as a height
-  const MIN_GAP = 18, MAX_GAP = 140, COMFORT = 900;
+  const MIN_GAP = 18, MAX_GAP = 140, MORE_STEP = 40, COMFORT = 900;
   const SQUEEZE = [[1, 99], [.85, 99], [.7, 99], [.6, 14], [.5, 12], [.42, 10], [.36, 8]];     // thinner slabs, then fewer
   const ROD = { t: 10, ux: 6, uy: 3 };
 
@@ -105,6 +105,8 @@
       const gap = (low + high) / 2;
       if (place(way, gap).cut <= limit) low = gap; else high = gap;
     }
+    const rest = limit - place(way, low).cut;                // an early cut leaves room that the head takes
+    if (rest > 8) step += Math.min(MORE_STEP, rest / Math.max(1, rods.length - 1));
     return { way, gap: low, step };
   }
 
@@ -251,9 +253,8 @@
 
   // Names under the rods: the broken one and the linear layers first, others where there is room.
   function drawRodLabels(root, L, v) {
-    const taken = [];
-    const last = L.stages.at(-1);
-    if (last) taken.push([last.mid - last.label / 2, last.mid + last.label / 2]);
+    const last = L.stages.at(-1), ends = last ? [[last.mid - last.label / 2, last.mid + last.label / 2]] : [];
+    const taken = { names: [...ends], below: [...ends] };
     const all = L.head.map(spot => ({ spot, x: spot.x + 8, name: spot.rod.name, state: spot.rod.state,
       below: spot.rod.state === 'failed' ? v.failure.words : spot.rod.state === 'ok' ? told(spot.rod, String(spot.rod.width)) : '?' }));
     if (L.pool) {
@@ -263,12 +264,12 @@
     }
     const rank = ({ spot: { rod }, state }) => (state === 'failed' ? 0 : rod.kind === 'out' ? 1 : rod.kind === 'lin' ? 2 : rod === L.pool ? 3 : 4);
     for (const one of [...all].sort((a, b) => rank(a) - rank(b))) {
-      const fits = below => {
-        const half = labelWidth(one.name, '', below) / 2 + 1.5, from = one.x - half, to = one.x + half;
-        return (!below || to <= L.width + 4) && taken.every(([a, b]) => from >= b + 1.5 || to <= a - 1.5) && taken.push([from, to]);
+      const fits = (line, text, bold) => {
+        const half = textWidth(text, bold) / 2 + 1.5, from = one.x - half, to = one.x + half;
+        return to <= L.width + 4 && taken[line].every(([a, b]) => from >= b + 1.5 || to <= a - 1.5) && taken[line].push([from, to]);
       };
-      const below = one.name && [one.below, one.below.replace('< 0.1', '<.1'), ''].find(fits);     // the share at least on hover
-      if (below == null || below === '' && !one.name) continue;
+      if (!one.name || !fits('names', one.name, true)) continue;
+      const below = [one.below, one.below.replace('< 0.1', '<.1')].find(text => fits('below', text, false)) ?? '';     // the share at least on hover
       label(root, one.x, one.name, '', below, one.state);
       if (below) portion(root, one.x, one.spot.rod, Math.min(40, one.spot.rod === L.pool ? 40 : L.step - 6));
     }
@@ -647,6 +648,7 @@
       const to = Math.max(0, Math.min(v.cuts.length - 1, k));
       if (to === (asked ?? v.cut)) return;
       asked = to;
+      root.classList.add('waiting');
       hold(to);
       clearTimeout(unanswered);
       unanswered = setTimeout(() => { asked = null; if (!drag) settle(); }, 4000);
@@ -705,6 +707,7 @@
     grip.addEventListener('lostpointercapture', release);
     function settle() {
       clearTimeout(unanswered);
+      root.classList.remove('waiting');
       asked = null;
       root.classList.remove('dragging', 'reaching');
       paint();
@@ -751,6 +754,7 @@
       for (const cut of fresh.cuts) cut.word ??= briefOf(cut);
       v = fresh;
       if (asked === v.cut || otherBody) { asked = null; clearTimeout(unanswered); }
+      if (asked == null) root.classList.remove('waiting');
       if (drag && !otherBody) { follow(); return; }
       drag = null;
       if (asked != null && root.classList.contains('dragging')) return;

@@ -1,6 +1,7 @@
 // The live run: how far it is, its curves, its guesses. value = {run, token, epochs, state, estimate, problem, plotly, figure, plan, pace}
 Explorer.run = (element, props, trigger, watch, server) => {
-  const { el, icon, history: runs, memory } = Explorer;
+  const { el, icon, history: runs } = Explorer, own = element.closest('.block').id;       // "run", or "unet-run" of another page
+  const memory = Explorer.memory(own), learning = Explorer.learning.of(element), EPOCHS = `#${own.replace(/run$/, 'epochs')}`;
   const root = element.querySelector('.run');
   const bar = Explorer.progress(el('div', 'prog', null, root));
   const head = el('p', 'when', null, root), words = el('span', '', null, head), clock = el('span', 'clock', null, head);
@@ -104,7 +105,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   // Of the run; of one that has not begun what was asked for, of none what the panel says.
   const epochsOf = () => run.started?.epochs ?? ((id && props.value?.epochs) || inPanel());
   function inPanel() {
-    const typed = Number(document.querySelector('#epochs :is(input, textarea)')?.value);
+    const typed = Number(document.querySelector(`${EPOCHS} :is(input, textarea)`)?.value);
     return Number.isInteger(typed) && typed > 0 && typed <= 10000 ? typed : 5;
   }
   const s = (n, word) => `${n} ${word}${n === 1 ? '' : 's'}`;
@@ -179,7 +180,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     drawTable();
     guesses.draw(run);
     confusion.draw(run);
-    Explorer.learning.tell({ id, run, layers, subject: subject.textContent, epochs: epochsOf() });
+    learning.tell({ id, run, layers, subject: subject.textContent, epochs: epochsOf() });
     speak(now, bold + rest);
   }
 
@@ -248,7 +249,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     else draw();
   }
   watch('value', () => { if (props.value) take(props.value); });
-  document.addEventListener('input', event => { if (!id && event.target.closest?.('#epochs')) draw(); });
+  document.addEventListener('input', event => { if (!id && event.target.closest?.(EPOCHS)) draw(); });
   const known = props.value?.run ? null : memory.recall();
   if (known) attach(known.run, known.token, true);
   else take(props.value ?? {});

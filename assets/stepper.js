@@ -1,5 +1,5 @@
 // One of an ordered list, moved by two buttons or arrow keys: the cut.
-// Payload and value {"label", "value", "values": [{"id", "label"}], "help", "problem"}; `value` is the id that is chosen.
+// `help` is said below it and goes with the next answer. Payload and value {"label", "value", "values": [{"id", "label"}], "help", "problem"}; `value` is the id that is chosen.
 Explorer.stepper = (element, props, trigger, watch) => {
   const box = element.querySelector('.step'), [less, more] = box.querySelectorAll('button'), shown = box.querySelector('span');
   const label = element.querySelector('.label'), help = element.querySelector('.help');
@@ -42,5 +42,5 @@ Explorer.stepper = (element, props, trigger, watch) => {
     event.preventDefault();
   });
 
-  const set = Explorer.hold(element, props, watch, trigger, draw, ['label', 'values', 'help']);
+  const set = Explorer.hold(element, props, watch, trigger, draw, ['label', 'values']);
 };

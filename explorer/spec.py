@@ -31,6 +31,8 @@ EARLY, LATE, HEAD = "body-early", "body-late", "head"
 Size = int | tuple[int, int]
 """Of a picture, in pixels: the side of a square, or height and width."""
 
+LARGEST_SIDE = 2048
+
 
 class SpecError(ValueError):
     """A field that holds what cannot be meant; `field` is its dotted name ("head.ps"), the text one sentence."""
@@ -65,7 +67,7 @@ class BodySpec:
         if isinstance(self.cut, bool) or not isinstance(self.cut, (int, str, type(None))):
             raise SpecError("body.cut", f"The cut is a number of children or the name of a layer, not {self.cut!r}.")
         _as_tuples(self, "size")
-        check_size("body.size", self.size, 2048)
+        check_size("body.size", self.size, LARGEST_SIDE)
         object.__setattr__(self, "size", _one_if_equal(self.size))
         check_whole("body.n_in", "The number of input channels", self.n_in, 1, 64)
 
@@ -268,12 +270,15 @@ def check_whole(field: str, what: str, value, low: int, high: int) -> None:
 
 
 def check_size(field: str, size, most: int) -> None:
-    """Refuse what is neither the side of a square nor a height and a width, each from 1 to `most` pixels."""
+    """Refuse what is neither the side of a square nor a height and a width, each from 1 to `most` pixels.
+
+    The error names the side that is wrong: "body.size.height", and the size itself where that is no pair.
+    """
     if isinstance(size, tuple):
         if len(size) != 2:
             raise SpecError(field, f"The image size is one side, or a height and a width, not {size!r}.")
         for name, side in zip(("height", "width"), size, strict=True):
-            check_whole(field, f"The image {name}", side, 1, most)
+            check_whole(f"{field}.{name}", f"The image {name}", side, 1, most)
     else:
         check_whole(field, "The image size", size, 1, most)
 

@@ -44,14 +44,23 @@ def random_light(n: int, generator: Generator | None = None) -> tuple[Tensor, Te
 
 def resample(x: Tensor, homographies: Tensor) -> Tensor:
     """The batch as seen through (B, 3, 3) homographies: bilinear, with the picture mirrored beyond its edges."""
-    b, _, height, width = x.shape
-    down = (torch.arange(height, device=x.device, dtype=x.dtype) * 2 + 1) / height - 1
-    across = (torch.arange(width, device=x.device, dtype=x.dtype) * 2 + 1) / width - 1
+    return at_places(x, places(homographies, x.shape[2], x.shape[3]))
+
+
+def at_places(x: Tensor, places: Tensor) -> Tensor:
+    """The batch read at places (B, H, W, 2), as `places` gives them: bilinear, mirrored beyond the edges."""
+    return F.grid_sample(x, places, mode="bilinear", padding_mode="reflection", align_corners=False)
+
+
+def places(homographies: Tensor, height: int, width: int) -> Tensor:
+    """Where (B, 3, 3) homographies look for each pixel: x and y in -1..1, (B, height, width, 2)."""
+    like = {"device": homographies.device, "dtype": homographies.dtype}
+    down = (torch.arange(height, **like) * 2 + 1) / height - 1
+    across = (torch.arange(width, **like) * 2 + 1) / width - 1
     ys, xs = torch.meshgrid(down, across, indexing="ij")
     pixels = torch.stack((xs, ys, torch.ones_like(xs)), dim=-1).reshape(1, -1, 3)
     seen = pixels @ homographies.transpose(1, 2)
-    places = (seen[..., :2] / seen[..., 2:]).reshape(b, height, width, 2)
-    return F.grid_sample(x, places, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return (seen[..., :2] / seen[..., 2:]).reshape(len(homographies), height, width, 2)
 
 
 def light(x: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:

@@ -38,17 +38,21 @@ def batches(
     random (`data.augment`). Then `mean` and `std` normalise; without them x stays in 0..1. Statistics of another
     number of channels than the pictures have are not applied (fastai facts I.17).
     """
-    n = len(split)
-    order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
-    chunks = order.split(batch_size)
-    if drop_last and len(chunks[-1]) < batch_size <= n:
-        chunks = chunks[:-1]
-    for chunk, images in _decoded_ahead(split, chunks):
+    for chunk, images in decoded_ahead(split, chunks_of(len(split), batch_size, shuffle, drop_last, generator)):
         x = _augmented(images.to(device).float() / 255, augment, generator)
         yield normalise(x, mean, std), split.labels[chunk].to(device)
 
 
-def _decoded_ahead(split: Split, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def chunks_of(
+    n: int, batch_size: int, shuffle: bool, drop_last: bool, generator: Generator | None
+) -> tuple[Tensor, ...]:
+    """The numbers of the pictures of each batch; see `batches`."""
+    order = torch.randperm(n, generator=generator) if shuffle else torch.arange(n)
+    chunks = order.split(batch_size)
+    return chunks[:-1] if drop_last and len(chunks[-1]) < batch_size <= n else chunks
+
+
+def decoded_ahead(split: Split, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Each chunk with its pictures; while the caller works on one, the next is decoded beside it."""
     with ThreadPoolExecutor(1) as beside:
         coming = beside.submit(split.images, chunks[0])

@@ -25,9 +25,10 @@ from torchvision import datasets
 from torchvision.datasets.utils import extract_archive
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split, Tell
-from explorer.data.pictures import check_channels, converted, middle_box, read_picture, sides, to_array
+from explorer.data.pictures import check_channels, converted, middle_box, read_picture, to_array
 from explorer.fetch import Spoiled, fetch
 from explorer.home import home
+from explorer.spec import sides
 
 SILENCE = 15.0
 """Seconds without a byte after which a host counts as out of reach."""

@@ -24,7 +24,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split
-from explorer.data.pictures import check_channels, sides, to_array
+from explorer.data.pictures import check_channels, to_array
+from explorer.spec import sides
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -124,11 +125,11 @@ BYSTANDERS = ("disc", "square", "triangle")
 
 def describe(kind: Kind, seed: str, difficulty: float) -> Scene:
     """The scene of a seed that shows an object of this kind; `difficulty` from 0 to 1."""
-    calm, busy = _dice(seed + "/object"), _dice(seed + "/clutter")
+    calm, busy = new_dice(seed + "/object"), new_dice(seed + "/clutter")
     backdrop = _backdrop(calm, busy, difficulty)
     subject = _subject(kind, calm, difficulty, backdrop)
-    behind = [_bystander(busy, difficulty, backdrop) for _ in range(round(9 * difficulty * busy.random()))]
-    before = [_strip(busy, subject, difficulty, backdrop) for _ in range(round(3 * difficulty * busy.random()))]
+    behind = [bystander(busy, difficulty, backdrop) for _ in range(round(9 * difficulty * busy.random()))]
+    before = [strip_across(busy, subject, difficulty, backdrop) for _ in range(round(3 * difficulty * busy.random()))]
     return Scene(
         backdrop=backdrop,
         things=(*behind, subject, *before),
@@ -138,74 +139,74 @@ def describe(kind: Kind, seed: str, difficulty: float) -> Scene:
     )
 
 
-def _dice(seed: str) -> random.Random:
+def new_dice(seed: str) -> random.Random:
     """Only `.random()` and `.randbytes()` of it are used: their streams are the same on every platform and Python."""
     return random.Random(int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big"))
 
 
 def _backdrop(calm: random.Random, busy: random.Random, difficulty: float) -> Backdrop:
-    low, high = _colour(calm, GROUNDS), _colour(calm, GROUNDS)
+    low, high = pick_colour(calm, GROUNDS), pick_colour(calm, GROUNDS)
     middle = mix(low, high, 0.5)
     return Backdrop(
         low=mix(low, middle, 0.45),
         high=mix(high, middle, 0.45),
-        angle=_between(calm, 0, math.tau),
-        texture=_pick(busy, TEXTURES),
-        ink=_colour(busy, LIGHTS + DARKS),
+        angle=between(calm, 0, math.tau),
+        texture=pick(busy, TEXTURES),
+        ink=pick_colour(busy, LIGHTS + DARKS),
         strength=0.55 * difficulty,
-        period=_between(busy, 0.06, 0.16),
+        period=between(busy, 0.06, 0.16),
     )
 
 
 def _subject(kind: Kind, dice: random.Random, difficulty: float, backdrop: Backdrop) -> Thing:
     smallest = 0.36 - 0.2 * difficulty
-    radius = _between(dice, smallest, 0.42)
+    radius = between(dice, smallest, 0.42)
     room = max(0.0, 0.5 - radius * (1 - 0.2 * difficulty))
-    light, dark = _colour(dice, LIGHTS), _colour(dice, DARKS)
+    light, dark = pick_colour(dice, LIGHTS), pick_colour(dice, DARKS)
     paper, ink = (light, dark) if dice.random() < 0.5 else (dark, light)
     return Thing(
         shape=kind.shape,
         texture=kind.texture,
-        x=0.5 + _between(dice, -room, room),
-        y=0.5 + _between(dice, -room, room),
+        x=0.5 + between(dice, -room, room),
+        y=0.5 + between(dice, -room, room),
         radius=radius,
-        angle=_between(dice, 0, math.tau),
-        paper=_faded(paper, backdrop, difficulty),
-        ink=_faded(mix(ink, paper, 0.45 * difficulty), backdrop, difficulty),
-        period=radius * _between(dice, 0.4, 0.56),
-        texture_angle=_between(dice, 0, math.tau),
+        angle=between(dice, 0, math.tau),
+        paper=faded(paper, backdrop, difficulty),
+        ink=faded(mix(ink, paper, 0.45 * difficulty), backdrop, difficulty),
+        period=radius * between(dice, 0.4, 0.56),
+        texture_angle=between(dice, 0, math.tau),
         phase=(dice.random(), dice.random()),
     )
 
 
-def _bystander(dice: random.Random, difficulty: float, backdrop: Backdrop) -> Thing:
-    radius = _between(dice, 0.05, 0.08 + 0.08 * difficulty)
-    paper, ink = _colour(dice, LIGHTS + DARKS), _colour(dice, LIGHTS + DARKS)
+def bystander(dice: random.Random, difficulty: float, backdrop: Backdrop) -> Thing:
+    radius = between(dice, 0.05, 0.08 + 0.08 * difficulty)
+    paper, ink = pick_colour(dice, LIGHTS + DARKS), pick_colour(dice, LIGHTS + DARKS)
     return Thing(
-        shape=_pick(dice, BYSTANDERS),
-        texture=_pick(dice, TEXTURES),
+        shape=pick(dice, BYSTANDERS),
+        texture=pick(dice, TEXTURES),
         x=dice.random(),
         y=dice.random(),
         radius=radius,
-        angle=_between(dice, 0, math.tau),
-        paper=_faded(paper, backdrop, difficulty),
-        ink=_faded(ink, backdrop, difficulty),
-        period=_between(dice, 0.05, 0.12),
-        texture_angle=_between(dice, 0, math.tau),
+        angle=between(dice, 0, math.tau),
+        paper=faded(paper, backdrop, difficulty),
+        ink=faded(ink, backdrop, difficulty),
+        period=between(dice, 0.05, 0.12),
+        texture_angle=between(dice, 0, math.tau),
     )
 
 
-def _strip(dice: random.Random, subject: Thing, difficulty: float, backdrop: Backdrop) -> Thing:
+def strip_across(dice: random.Random, subject: Thing, difficulty: float, backdrop: Backdrop) -> Thing:
     """A long thin thing that lies across the subject."""
-    colour = _faded(_colour(dice, LIGHTS + DARKS), backdrop, difficulty)
+    colour = faded(pick_colour(dice, LIGHTS + DARKS), backdrop, difficulty)
     reach = 0.6 * subject.radius
     return Thing(
         shape="strip",
         texture="plain",
-        x=subject.x + _between(dice, -reach, reach),
-        y=subject.y + _between(dice, -reach, reach),
-        radius=_between(dice, 0.3, 0.6),
-        angle=_between(dice, 0, math.tau),
+        x=subject.x + between(dice, -reach, reach),
+        y=subject.y + between(dice, -reach, reach),
+        radius=between(dice, 0.3, 0.6),
+        angle=between(dice, 0, math.tau),
         paper=colour,
         ink=colour,
         period=0.1,
@@ -213,20 +214,20 @@ def _strip(dice: random.Random, subject: Thing, difficulty: float, backdrop: Bac
     )
 
 
-def _faded(colour: Colour, backdrop: Backdrop, difficulty: float) -> Colour:
+def faded(colour: Colour, backdrop: Backdrop, difficulty: float) -> Colour:
     return mix(colour, mix(backdrop.low, backdrop.high, 0.5), 0.35 * difficulty)
 
 
-def _between(dice: random.Random, low: float, high: float) -> float:
+def between(dice: random.Random, low: float, high: float) -> float:
     return low + (high - low) * dice.random()
 
 
-def _pick(dice: random.Random, options: tuple[str, ...]) -> str:
+def pick(dice: random.Random, options: tuple[str, ...]) -> str:
     return options[int(dice.random() * len(options))]
 
 
-def _colour(dice: random.Random, options: tuple[str, ...]) -> Colour:
-    text = _pick(dice, options)
+def pick_colour(dice: random.Random, options: tuple[str, ...]) -> Colour:
+    text = pick(dice, options)
     return int(text[1:3], 16), int(text[3:5], 16), int(text[5:7], 16)
 
 
@@ -241,10 +242,10 @@ def mix(a: Colour, b: Colour, share: float) -> Colour:
 def paint(scene: Scene, size: int | tuple[int, int] = NATIVE) -> Image.Image:
     """The scene as an RGB picture of a side, or of a height and a width: what is longer shows more of the backdrop."""
     height, width = sides(size)
-    canvas = _paint_backdrop(scene.backdrop, width, height)
+    canvas = paint_backdrop(scene.backdrop, width, height)
     for thing in scene.things:
-        _paint_thing(canvas, thing)
-    return _grained(canvas, scene)
+        paint_thing(canvas, thing)
+    return grained(canvas, scene.noise, scene.noise_seed)
 
 
 def outline(thing: Thing, side: int, part: str = "whole") -> tuple[Image.Image, tuple[int, int]]:
@@ -260,7 +261,14 @@ def outline(thing: Thing, side: int, part: str = "whole") -> tuple[Image.Image, 
     return _turned(master, (patch, patch), scale, thing.angle, centre), (left, top)
 
 
-def _paint_backdrop(backdrop: Backdrop, width: int, height: int) -> Image.Image:
+def corner_in(canvas: Image.Image, at: tuple[int, int]) -> tuple[int, int]:
+    """Where a corner `at` of the middle square lies in the whole picture."""
+    side = min(canvas.size)
+    return at[0] + (canvas.width - side) // 2, at[1] + (canvas.height - side) // 2
+
+
+def paint_backdrop(backdrop: Backdrop, width: int, height: int) -> Image.Image:
+    """A backdrop alone, RGB."""
     ramp, patch = Image.linear_gradient("L"), (width, height)
     shade = _turned(ramp, patch, ramp.width / (1.5 * max(patch)), backdrop.angle, (width / 2, height / 2))
     canvas = Image.new("RGB", patch, backdrop.low)
@@ -271,11 +279,12 @@ def _paint_backdrop(backdrop: Backdrop, width: int, height: int) -> Image.Image:
     return canvas
 
 
-def _paint_thing(canvas: Image.Image, thing: Thing) -> None:
+def paint_thing(canvas: Image.Image, thing: Thing) -> None:
+    """A thing with its shadow, rim and texture, painted over what is there."""
     side = min(canvas.size)
-    whole, (left, top) = outline(thing, side)
+    whole, at = outline(thing, side)
     inside, _ = outline(thing, side, "inside")
-    corner = left + (canvas.width - side) // 2, top + (canvas.height - side) // 2
+    corner = corner_in(canvas, at)
     drop = max(1, round(0.012 * side))
     canvas.paste((20, 22, 30), (corner[0] + drop, corner[1] + drop), whole.point(_scaled(0.16)))
     rim = min(thing.ink, thing.paper, key=sum)
@@ -292,9 +301,10 @@ def _scaled(share: float) -> list[int]:
     return [round(share * value) for value in range(256)]
 
 
-def _grained(canvas: Image.Image, scene: Scene) -> Image.Image:
-    grain = Image.frombytes("L", canvas.size, random.Random(scene.noise_seed).randbytes(canvas.width * canvas.height))
-    around_128 = grain.point([round(128 + (value - 127.5) / 255 * scene.noise) for value in range(256)])
+def grained(canvas: Image.Image, noise: float, seed: int) -> Image.Image:
+    """The picture with even grain on it, `noise` of 255 from the darkest to the brightest."""
+    grain = Image.frombytes("L", canvas.size, random.Random(seed).randbytes(canvas.width * canvas.height))
+    around_128 = grain.point([round(128 + (value - 127.5) / 255 * noise) for value in range(256)])
     return ImageChops.add(canvas, Image.merge("RGB", (around_128,) * 3), 1, -128)
 
 

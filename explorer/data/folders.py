@@ -20,7 +20,8 @@ from PIL import Image
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split, Tell
 from explorer.data.pattern import NAME_LENGTH, PETS_PATTERN, compile_pattern
-from explorer.data.pictures import SUFFIXES, check_channels, fault, read_picture, sides
+from explorer.data.pictures import SUFFIXES, check_channels, fault, read_picture
+from explorer.spec import sides
 
 TRAIN, VALID = ("train", "training"), ("valid", "val", "validation")
 MAX_FILES = 200_000

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from explorer.data.dataset import DataError
+from explorer.spec import Size, sides
 
 Image.init()  # `Image.open(formats=…)` knows only formats whose plugins are loaded
 
@@ -68,12 +69,7 @@ def _has_end(path: Path, mark: bytes | None) -> bool:
         return mark in file.read()
 
 
-def sides(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width: the side of a square stands for both."""
-    return size if isinstance(size, tuple) else (size, size)
-
-
-def read_picture(path: Path, size: int | tuple[int, int], n_in: int = 3) -> np.ndarray:
+def read_picture(path: Path, size: Size, n_in: int = 3) -> np.ndarray:
     """A file as uint8 (n_in, height, width), the right way up (EXIF). `size` is one side, or height and width.
 
     The largest box of that shape in the middle is cut out (fastai's Resize with its method crop, as in validation).
@@ -104,7 +100,7 @@ def converted(image: Image.Image, n_in: int) -> Image.Image:
     return image.convert("L" if n_in == 1 else "RGB")
 
 
-def middle_box(image: Image.Image, size: int | tuple[int, int]) -> Image.Image:
+def middle_box(image: Image.Image, size: Size) -> Image.Image:
     """The largest box of this shape in the middle, resampled to this size with smoothing."""
     height, width = sides(size)
     across = min(image.width, image.height * width / height)

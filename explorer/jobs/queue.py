@@ -172,6 +172,10 @@ class Queue:
             "device": run.device,
         }
 
+    def trains(self) -> bool:
+        """Whether a run is going on right now."""
+        return bool(self.store.runs("running"))
+
     def close(self) -> None:
         """End all workers and whoever waits, and say so in the store; a second call does nothing."""
         self._closing.set()

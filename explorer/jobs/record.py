@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 
-from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, SpecError, TrainSpec
+from explorer.spec import BodySpec, ClassifierSpec, DecoderSpec, HeadSpec, SpecError, TrainSpec, UnetSpec
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,10 @@ class Family:
     parts: dict[str, type] = field(default_factory=dict)
 
 
-FAMILIES = {"classifier": Family(ClassifierSpec, {"body": BodySpec, "head": HeadSpec})}
+FAMILIES = {
+    "classifier": Family(ClassifierSpec, {"body": BodySpec, "head": HeadSpec}),
+    "unet": Family(UnetSpec, {"body": BodySpec, "decoder": DecoderSpec}),
+}
 
 
 def family_of(spec) -> str:

@@ -443,14 +443,19 @@ def _counted_place(graph: Graph, cut: int, title: str) -> Place:
 
 def _dropped_tensors(original: nn.Module, names: tuple[str, ...], body: nn.Sequential) -> frozenset[str]:
     """Children behind the cut are numbered on as fastai would; those that never run come last."""
-    kept = {own_key(names[int(i)], rest) for i, _, rest in (key.partition(".") for key in body.state_dict())}
+    kept = {own_key(names[int(i)], rest) for i, _, rest in (key.partition(".") for key in _tensor_names(body))}
     children = [name for name, _ in original.named_children()]
     last = max((children.index(name) for name in names if name in children), default=-1)
     behind = [name for i, name in enumerate(children) if i > last and name not in names]
     numbers = {name: i for i, name in enumerate((*names, *behind))}
     gone = set()
-    for key in set(original.state_dict()) - kept:
+    for key in _tensor_names(original) - kept:
         child, _, rest = key.partition(".")
         numbered = f"0.{key}" if names[0] == "" else f"{numbers.get(child, len(numbers))}.{rest}"
         gone |= {key, numbered, f"0.{numbered}"}
     return frozenset(gone)
+
+
+def _tensor_names(module: nn.Module) -> set[str]:
+    """Names of the tensors that a weights file of it holds."""
+    return set(module.state_dict(keep_vars=True))

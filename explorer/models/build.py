@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -20,19 +20,35 @@ from explorer.models.bodies import (
     count_features,
     take_apart,
 )
-from explorer.models.groups import Group, classifier_groups
+from explorer.models.decoders import DynamicUnet, NearestDecoder, TransposedDecoder, plain_wiring, unet_wiring
+from explorer.models.groups import Group, classifier_groups, unet_groups
 from explorer.models.heads import create_head, init_head
+from explorer.models.layers import Activation
 from explorer.models.meta import ShapesOnly
+from explorer.models.pyramid import arch_pyramid
 from explorer.models.timm_archs import is_timm, picture_side
 from explorer.models.weights import FOLDER, Progress, WeightsReport, WeightsUnavailable, load_weights
-from explorer.spec import ClassifierSpec, HeadSpec, SpecError
+from explorer.models.wiring import NEAREST, TRANSPOSED, Pyramid, Wiring
+from explorer.spec import BodySpec, ClassifierSpec, DecoderSpec, HeadSpec, Size, SpecError, UnetSpec
+
+ACTIVATIONS: dict[str, Activation] = {
+    "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, 0.1),
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "mish": nn.Mish,
+}
+PLAIN = {"nearest": NEAREST, "transposed": TRANSPOSED}
+"""Decoders without skips, and how they double the grid."""
 
 
 @dataclass(frozen=True)
 class Built:
     """A model ready to run.
 
-    model           `nn.Sequential(body, head)`, so that names begin "0." and "1." as fastai's
+    model           `nn.Sequential(body, head)`, so that names begin "0." and "1." as fastai's; or a model with the
+                    children `encoder` and `decoder`
     example_inputs  what it takes: two blank pictures, (2, n_in, height, width)
     groups          its parameter groups, from the input on
     weights         which weights it has, and how they fitted
@@ -44,8 +60,8 @@ class Built:
     weights: WeightsReport
 
 
-def build_model(spec: ClassifierSpec, *, progress: Progress | None = None, strict: bool = False) -> Built:
-    """Body, cut, head and weights as the spec says.
+def build_model(spec: ClassifierSpec | UnetSpec, *, progress: Progress | None = None, strict: bool = False) -> Built:
+    """Body, cut, head or decoder, and weights as the spec says.
 
     progress  told (bytes done, bytes in all) while ImageNet weights are fetched
     strict    raise WeightsUnavailable where they cannot be had; else the body stays random and the report says so
@@ -55,10 +71,14 @@ def build_model(spec: ClassifierSpec, *, progress: Progress | None = None, stric
     """
     body = spec.body
     parts = build_body(body.arch, body.cut, body.n_in)
+    pictures = torch.zeros(2, body.n_in, *body.height_width)
+    if isinstance(spec, UnetSpec):
+        report = _load(nn.Sequential(parts.body), spec, parts.names, parts.dropped_tensors, progress, strict)
+        model = build_unet(parts.body, spec.decoder, spec.n_out, body.size, pyramid_of(body))
+        return Built(model, (pictures,), unet_groups(model, body.arch), report)
     head = build_head(spec.head, features_of(body.arch, body.cut), spec.n_out)
     model = nn.Sequential(parts.body, head)
     report = _load(model, spec, parts.names, parts.dropped_tensors, progress, strict)
-    pictures = torch.zeros(2, body.n_in, *body.height_width)
     return Built(model, (pictures,), classifier_groups(model, body.arch), report)
 
 
@@ -97,6 +117,58 @@ def build_head(head: HeadSpec, features: int, n_out: int) -> nn.Sequential:
     """The head over a body of this many features, with weights drawn as fastai draws them."""
     with blamed("head"):
         return init_head(create_head(features, n_out, **vars(head)))
+
+
+def build_unet(
+    body: nn.Module, decoder: DecoderSpec, n_out: int, size: Size, pyramid: Pyramid
+) -> DynamicUnet | NearestDecoder | TransposedDecoder:
+    """A decoder's model around a body, whose maps for pictures of this size are `pyramid`."""
+    common = {"width_cap": decoder.width_cap, "y_range": decoder.y_range, "pyramid": pyramid}
+    with blamed("decoder"):
+        if decoder.kind == "nearest":
+            return NearestDecoder(body, n_out, size, **common)
+        if decoder.kind == "transposed":
+            return TransposedDecoder(body, n_out, size, kernel=decoder.kernel, **common)
+    with blamed("decoder.skips"):
+        return DynamicUnet(
+            body,
+            n_out,
+            size,
+            **wiring_options(decoder),
+            norm_type=decoder.norm_type,
+            act_cls=ACTIVATIONS[decoder.act],
+            y_range=decoder.y_range,
+            pyramid=pyramid,
+        )
+
+
+def wiring_of(spec: UnetSpec) -> Wiring:
+    """The list that the spec's decoder is built from, without building it.
+
+    Raises SpecError for a skip that the body has not ("decoder.skips") and a size at which it does not run
+    ("body.size").
+    """
+    body, decoder = spec.body, spec.decoder
+    pyramid_of(body)
+    where = {"cut": body.cut, "n_in": body.n_in}
+    with blamed("decoder.skips"):
+        if decoder.kind in PLAIN:
+            up = PLAIN[decoder.kind]
+            return plain_wiring(body.arch, spec.n_out, body.size, up, width_cap=decoder.width_cap, **where)
+        return unet_wiring(body.arch, spec.n_out, body.size, **wiring_options(decoder), **where)
+
+
+def wiring_options(decoder: DecoderSpec) -> dict[str, object]:
+    """Those fields of a U-Net's decoder that say how it is wired."""
+    names = ("blur", "blur_final", "self_attention", "last_cross", "bottle", "skips", "width_cap")
+    return {name: getattr(decoder, name) for name in names}
+
+
+def pyramid_of(body: BodySpec) -> Pyramid:
+    """The maps of the spec's body; SpecError of "body.size" where it does not run at that size."""
+    blank_body(body.arch, body.cut, body.n_in)
+    with blamed("body.size"):
+        return arch_pyramid(body.arch, body.cut, body.n_in, body.size)
 
 
 @contextmanager

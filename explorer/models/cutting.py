@@ -17,7 +17,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, fx, nn
 
-from explorer.models.graphs import features_end, record
+from explorer.models.graphs import features_end, record, record_calls
 
 Entry = tuple[str, nn.Module]
 Dropped = tuple[str, str, int]
@@ -84,7 +84,10 @@ def open_network(network: nn.Module, place: str) -> tuple[list[Entry], list[Drop
 def open_features(network: nn.Module) -> tuple[list[Entry], list[Dropped], bool] | None:
     """The same up to the network's own cut, the last place before its classifier, which is found in its own `forward`
     alone; and whether the classifier picks one token there. None where nothing comes before a classifier."""
-    graph, names = record(network, opened=True)
+    try:
+        graph, names = record_calls(network)
+    except ValueError:
+        graph, names = record(network, opened=True)
     end, picks_token = features_end(network, graph)
     if end is None:
         return None

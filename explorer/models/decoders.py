@@ -24,8 +24,9 @@ from explorer.models.layers import (
     draw_output,
     norm_layer,
 )
-from explorer.models.pyramid import Encoder, ImageSize, arch_pyramid, read_pyramid
+from explorer.models.pyramid import Encoder, arch_pyramid, read_pyramid
 from explorer.models.wiring import NEAREST, TRANSPOSED, Pyramid, Step, Wiring, plan_plain, plan_unet
+from explorer.spec import Size
 
 TRANSPOSED_KERNELS = {2: (0, 0), 3: (1, 1), 4: (1, 0)}  # kernel: (padding, output padding) that exactly double
 
@@ -57,7 +58,7 @@ class DynamicUnet(nn.Module):
         self,
         body: nn.Module,
         n_out: int,
-        img_size: ImageSize,
+        img_size: Size,
         *,
         blur: bool = False,
         blur_final: bool = True,
@@ -202,7 +203,7 @@ class NearestDecoder(nn.Module):
         self,
         body: nn.Module,
         n_out: int,
-        img_size: ImageSize,
+        img_size: Size,
         *,
         width_cap: int | None = None,
         y_range: tuple[float, float] | None = None,
@@ -229,7 +230,7 @@ class TransposedDecoder(nn.Module):
         self,
         body: nn.Module,
         n_out: int,
-        img_size: ImageSize,
+        img_size: Size,
         *,
         kernel: int = 3,
         width_cap: int | None = None,
@@ -261,7 +262,7 @@ class PlainDecoder(nn.Module):
 
 
 def unet_wiring(
-    arch: str, n_out: int, img_size: ImageSize, *, cut: int | str | None = None, n_in: int = 3, **options: Any
+    arch: str, n_out: int, img_size: Size, *, cut: int | str | None = None, n_in: int = 3, **options: Any
 ) -> Wiring:
     """The wiring that `DynamicUnet(create_body(arch, cut=cut, n_in=n_in), n_out, img_size, **options)` would have,
     without building it.
@@ -274,7 +275,7 @@ def unet_wiring(
 def plain_wiring(
     arch: str,
     n_out: int,
-    img_size: ImageSize,
+    img_size: Size,
     up: str,
     *,
     cut: int | str | None = None,

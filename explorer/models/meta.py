@@ -80,7 +80,7 @@ class ShapesOnly(TorchFunctionMode):
             sides = args[1] if isinstance(args[1], tuple) else (args[1], args[1])
             if None not in sides:
                 return torch.empty(*args[0].shape[:2], *sides, device="meta")
-        if func is torch.cat and len(args) == 2 and args[1] == 1 and _same_but_channels(args[0]):
+        if func is torch.cat and (args[1:] == (1,) or kwargs == {"dim": 1}) and _same_but_channels(args[0]):
             first = args[0][0].shape
             channels = sum(tensor.shape[1] for tensor in args[0])
             return torch.empty(first[0], channels, *first[2:], device="meta")

@@ -15,8 +15,7 @@ from explorer.models.bodies import blank_parts
 from explorer.models.graphs import MAP_LAST, SAME_SCALE, SIZE, Graph, Place, chain_places, last_maps, resting
 from explorer.models.meta import ShapesOnly, blank_copy
 from explorer.models.wiring import Pyramid, Shape, Tap
-
-ImageSize = int | tuple[int, int]
+from explorer.spec import Size, sides
 
 
 class Encoder(nn.Sequential):
@@ -52,7 +51,7 @@ def visit(
     return x
 
 
-def read_pyramid(body: nn.Module, img_size: ImageSize) -> Pyramid:
+def read_pyramid(body: nn.Module, img_size: Size) -> Pyramid:
     """The maps of a body for pictures of this size, found on the meta device.
 
     Which maps they are is decided at 224 px, so that the size of the pictures does not change the model.
@@ -63,7 +62,7 @@ def read_pyramid(body: nn.Module, img_size: ImageSize) -> Pyramid:
 
 
 @lru_cache(maxsize=256, typed=True)
-def arch_pyramid(arch: str, cut: int | str | None, n_in: int, img_size: ImageSize) -> Pyramid:
+def arch_pyramid(arch: str, cut: int | str | None, n_in: int, img_size: Size) -> Pyramid:
     """The same for the body of a registered architecture; also raises ValueError as `bodies.resolve_cut`."""
     return _measure(blank_parts(arch, cut, n_in).body, _arch_taps(arch, cut), img_size)
 
@@ -73,12 +72,12 @@ def _arch_taps(arch: str, cut: int | str | None) -> Pyramid:
     return _find_taps(blank_parts(arch, cut, 3).body, SIZE)
 
 
-def _find_taps(blank: nn.Module, img_size: ImageSize) -> Pyramid:
+def _find_taps(blank: nn.Module, img_size: Size) -> Pyramid:
     """Taps and scales of a body of meta tensors at 224 px; at the side of its pictures where it runs at no other."""
     try:
         return _find_taps_at(blank, SIZE)
     except ValueError:
-        return _find_taps_at(blank, max(_sides(img_size)))
+        return _find_taps_at(blank, max(_checked_sides(img_size)))
 
 
 def _find_taps_at(blank: nn.Module, side: int) -> Pyramid:
@@ -112,7 +111,7 @@ def _changed_in_place(blank: nn.Module, taps: tuple[Tap, ...], picture: Tensor) 
     return {path for path, out, version in seen if out._version != version}
 
 
-def _measure(blank: nn.Module, found: Pyramid, img_size: ImageSize) -> Pyramid:
+def _measure(blank: nn.Module, found: Pyramid, img_size: Size) -> Pyramid:
     """The pyramid with the shapes that it has for pictures of another size."""
     picture = _blank_picture(blank, img_size)
     with _trying(img_size), torch.no_grad(), resting(blank), ShapesOnly():
@@ -140,25 +139,25 @@ def _check_map(features: tuple[int, ...]) -> None:
         raise ValueError(f"A decoder needs a body that ends in a map (C, H, W), not in {features}: cut before pooling.")
 
 
-def _blank_picture(body: nn.Module, img_size: ImageSize) -> Tensor:
+def _blank_picture(body: nn.Module, img_size: Size) -> Tensor:
     channels = next((p.shape[1] for p in body.parameters() if p.ndim == 4), 3)
-    return torch.empty(1, channels, *_sides(img_size), device="meta")
+    return torch.empty(1, channels, *_checked_sides(img_size), device="meta")
 
 
-def _sides(img_size: ImageSize) -> tuple[int, int]:
+def _checked_sides(img_size: Size) -> tuple[int, int]:
     """Height and width; ValueError for what is no size."""
-    sides = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size)
-    if len(sides) != 2 or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in sides):
+    both = sides(img_size)
+    if len(both) != 2 or any(isinstance(side, bool) or not isinstance(side, int) or side < 1 for side in both):
         raise ValueError(f"A size is a number of pixels or (height, width), not {img_size!r}.")
-    return sides
+    return both
 
 
 @contextmanager
-def _trying(img_size: ImageSize) -> Iterator[None]:
+def _trying(img_size: Size) -> Iterator[None]:
     """An error of the body at this size as one sentence."""
     try:
         yield
     except Exception as error:  # a foreign forward may do anything
-        size = "×".join(map(str, _sides(img_size)))
+        size = "×".join(map(str, _checked_sides(img_size)))
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ValueError(f"The body does not run on a picture of {size} px: {reason}.") from error

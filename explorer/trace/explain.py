@@ -17,7 +17,7 @@ from torch import nn
 
 from explorer.models.graphs import SIZE
 from explorer.models.meta import blank_copy
-from explorer.spec import HeadSpec
+from explorer.spec import LARGEST_SIDE, HeadSpec
 from explorer.trace import cost
 from explorer.trace.needs import BEFORE, FLATTEN, POOL, Need, need, smallest_input
 from explorer.trace.records import Failure, Fix, Shape, Trace
@@ -28,7 +28,6 @@ __all__ = [
     "need", "smallest_input",
 ]  # fmt: skip
 
-LARGEST_SIZE = 2048
 LONGEST_QUOTE = 160
 
 
@@ -262,7 +261,7 @@ def _mending_size(
             return least, " or more"
     if wanted.size and runs_at(wanted.size):
         return wanted.size, ", which it was made for"
-    near = sorted(range(SIZE, LARGEST_SIZE + 1, SIZE), key=lambda size: (abs(size - max(picture)), size))
+    near = sorted(range(SIZE, LARGEST_SIDE + 1, SIZE), key=lambda size: (abs(size - max(picture)), size))
     works = next((size for size in near if (size, size) != tuple(picture) and runs_at(size)), None)
     if works is None:
         return None, ""

@@ -38,6 +38,15 @@ def early_cut(spec: ClassifierSpec) -> Cut | None:
     return None if cut.share >= LEAST_SHARE or cut == resolve_cut(spec.body.arch) else cut
 
 
+def later_cut(spec: ClassifierSpec) -> Fix:
+    """The change that is offered for such a cut: behind the first module that leaves a hundredth or more."""
+    arch = spec.body.arch
+    modules = {place.name for place in read_graph(arch).features if place.ends}
+    enough = [place for place in legal_cuts(arch) if place.share >= LEAST_SHARE]
+    deeper = next((place for place in enough if place.name in modules), resolve_cut(arch))
+    return Fix(f"Cut after {deeper.name}", "body.cut", deeper.name)
+
+
 def percent(share: float) -> str:
     """ "0.72 %" of 0.0072."""
     return f"{100 * share:.2g} %"
@@ -48,14 +57,13 @@ def _small_share(spec: ClassifierSpec) -> Hint | None:
     cut = early_cut(spec)
     if cut is None:
         return None
-    modules = {place.name for place in read_graph(spec.body.arch).features if place.ends}
-    enough = [place for place in legal_cuts(spec.body.arch) if place.share >= LEAST_SHARE]
-    deeper = next((place for place in enough if place.name in modules), resolve_cut(spec.body.arch))
+    fix = later_cut(spec)
+    deeper = resolve_cut(spec.body.arch, fix.value)
     return Hint(
         "body.cut",
         f"This cut keeps {percent(cut.share)} of {spec.body.arch}'s parameters, so hardly anything it learned is "
         f"borrowed: cut after {deeper.name} to keep {percent(deeper.share)}.",
-        Fix(f"Cut after {deeper.name}", "body.cut", deeper.name),
+        fix,
     )
 
 

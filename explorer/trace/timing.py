@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from statistics import median
 from threading import get_ident
 from time import perf_counter
@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from explorer.models.draws import borrowed_draws
 
 Mark = Any
 Spans = list[tuple[str, Mark, Mark]]
@@ -48,8 +50,9 @@ def time_layers(
     with undisturbed(model, backward), spans(model, clock, backward) as taken:
         while len(passes) <= repeats and (not passes or perf_counter() - begin < seconds):
             taken.clear()
-            run(model, example_inputs, backward)
-            clock.wait()
+            with draws_of(model, backward):
+                run(model, example_inputs, backward)
+                clock.wait()
             passes.append(summed(taken, clock))
     measured = passes[1:] or passes
     return {qual: median(one[qual] for one in measured if qual in one) for qual in measured[0]}
@@ -129,22 +132,28 @@ def time_node(node: Any, qual: str, clock: Clock, taken: Spans) -> None:
 
 @contextmanager
 def undisturbed(model: nn.Module, train: bool) -> Iterator[None]:
-    """The model in training or eval mode; afterwards modes, buffers and torch's random numbers are as before."""
+    """The model in training or eval mode; afterwards modes and buffers are as before."""
     modes = {module: module.training for module in model.modules()}
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if train else []
+    try:
+        if any(mode != train for mode in modes.values()):
+            model.train(train)
+        yield
+    finally:
+        for module, mode in modes.items():
+            if module.training != mode:
+                module.training = mode
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
+
+
+def draws_of(model: nn.Module, train: bool) -> AbstractContextManager[None]:
+    """For one pass, so that others need not wait for all: what dropout draws in training mode is put back."""
+    if not train:
+        return nullcontext()
     device = next(iter(model.parameters()), torch.empty(0)).device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        try:
-            if any(mode != train for mode in modes.values()):
-                model.train(train)
-            yield
-        finally:
-            for module, mode in modes.items():
-                if module.training != mode:
-                    module.training = mode
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+    return borrowed_draws([device] if device.type == "cuda" else [])
 
 
 class Clock:

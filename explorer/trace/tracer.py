@@ -5,22 +5,31 @@ The body's part is found once for its architecture, cut, size and channels; a ch
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from torch import nn
 
 from explorer.models.archs import get_arch, weights_entry
 from explorer.models.bodies import Parts
-from explorer.models.build import blank_body, build_head, build_model, features_of
+from explorer.models.build import (
+    blank_body,
+    build_head,
+    build_model,
+    build_unet,
+    features_of,
+    pyramid_of,
+    wiring_of,
+)
 from explorer.models.cutting import Opened
 from explorer.models.graphs import SIZE
 from explorer.models.groups import body_groups, find_split, own_names, split_of
 from explorer.models.meta import Blank
 from explorer.models.timm_archs import is_timm, picture_side
 from explorer.models.weights import enum_name
-from explorer.spec import HEAD, ClassifierSpec, HeadSpec, Size, sides
+from explorer.spec import HEAD, LARGEST_SIDE, BodySpec, ClassifierSpec, DecoderSpec, HeadSpec, Size, UnetSpec, sides
 from explorer.trace import cost
 from explorer.trace.explain import body_failure, error_of, find_break, head_failure
 from explorer.trace.node import last_node, whole_layer
@@ -30,12 +39,11 @@ from explorer.trace.records import (
     Failure,
     Layer,
     Shape,
+    Skip,
     Trace,
     add_up,
 )
 from explorer.trace.watch import Call, Run, runs, watch
-
-LARGEST_SIZE = 2048
 
 
 @dataclass(frozen=True)
@@ -53,15 +61,17 @@ class Part:
     opened: str = ""
 
 
-def trace(spec: ClassifierSpec) -> Trace:
+def trace(spec: ClassifierSpec | UnetSpec) -> Trace:
     """Every module of the model that `models.build.build_model(spec)` builds, under the name it has there.
 
-    Rows stand in the order of `named_modules(remove_duplicate=False)`: "0" is the body, "1" the head. A module that
-    is used twice has a row for each of its names. A model that cannot run gives all its rows, shapes up to the layer
-    that broke, and a `failure`.
+    Rows stand in the order of `named_modules(remove_duplicate=False)`: "0" is the body, "1" the head; of a U-Net they
+    are "encoder" and "decoder", and its skips are told. A module that is used twice has a row for each of its names.
+    A model that cannot run gives all its rows, shapes up to the layer that broke, and a `failure`.
 
     Raises SpecError, which names the field, where nothing can be built: an unknown architecture, an impossible cut.
     """
+    if isinstance(spec, UnetSpec):
+        return _trace_unet(spec.body, spec.decoder, spec.n_out)
     return _trace(spec.body.arch, spec.body.cut, spec.body.size, spec.body.n_in, spec.head, spec.n_out)
 
 
@@ -85,6 +95,67 @@ def _trace(arch: str, cut: int | str | None, size: Size, n_in: int, head: HeadSp
         body_node=body.node,
         body_opened=body.opened,
     )
+
+
+@lru_cache(maxsize=512)
+def _trace_unet(body: BodySpec, decoder: DecoderSpec, n_out: int) -> Trace:
+    encoder = trace_body(body.arch, body.cut, body.size, body.n_in)
+    known = replace(body, weights="random", size=_size_that_runs(body) if encoder.failure else body.size)
+    wiring = wiring_of(UnetSpec(known, decoder, n_out)) if known.size else None
+    bottom = trace_decoder(known, decoder, n_out, runs=encoder.failure is None) if wiring else Part((), None)
+    layers = _renamed(encoder.layers, "encoder") + bottom.layers
+    failure = encoder.failure and replace(encoder.failure, qual=_under("encoder", encoder.failure.qual))
+    skips = wiring.steps if wiring else ()
+    return Trace(
+        layers=layers,
+        skips=tuple(
+            Skip(f"encoder.{step.skip}", f"decoder.blocks.{step.block - 1}", step.skip_shape)
+            for step in skips
+            if step.joined
+        ),
+        totals=add_up(layers),
+        failure=failure or bottom.failure,
+        in_shape=(body.n_in, *body.height_width),
+        out_shape=bottom.out_shape,
+        dropped=encoder.dropped,
+        weights_enum=encoder.weights_enum,
+        body_code=encoder.code,
+        weights_entry=encoder.weights_entry,
+        body_node=encoder.node,
+        body_opened=encoder.opened,
+    )
+
+
+def _size_that_runs(body: BodySpec) -> Size | None:
+    """A size at which the decoder's layers are known, for a body that does not run at its own."""
+    if runs_at(body.arch, body.cut, SIZE):
+        return SIZE
+    return smallest_size(body.arch, body.cut)
+
+
+@lru_cache(maxsize=256)
+def trace_decoder(body: BodySpec, decoder: DecoderSpec, n_out: int, runs: bool) -> Part:
+    """The decoder's rows for the maps of a body; without shapes where it never `runs`."""
+    pyramid = pyramid_of(body)
+    with Blank():
+        blank = blank_body(body.arch, body.cut, body.n_in).body
+        model = build_unet(blank, decoder, n_out, body.size, pyramid)
+    maps = (*(tap.shape for tap in model.encoder.taps), pyramid.features)
+    run = watch(model.decoder, maps, pyramid.image) if runs else Run()
+    names = {qual: qual for qual, _ in model.decoder.named_modules(remove_duplicate=False)}
+    first, *inner = rows("decoder", "decoder", model.decoder, run, names, dict.fromkeys(names, HEAD))
+    first = replace(first, in_shape=pyramid.features if runs else None)
+    return Part((first, *inner), run.out_shape)
+
+
+def _renamed(layers: tuple[Layer, ...], root: str) -> tuple[Layer, ...]:
+    """The rows of a body under another name than "0"."""
+    first, *inner = (replace(layer, qual=_under(root, layer.qual)) for layer in layers)
+    return (replace(first, name=root), *inner)
+
+
+def _under(root: str, qual: str) -> str:
+    return _join(root, qual.partition(".")[2])
 
 
 @lru_cache(maxsize=64)
@@ -196,11 +267,10 @@ def rows(
     """
     counted: set[int] = set()
     uses = {inner: list(calls) for inner, calls in run.calls.items()}
-    left: dict[nn.Module, int] = {}
-    for _, inner in module.named_modules(remove_duplicate=False):
-        left[inner] = left.get(inner, 0) + 1
+    modules = list(module.named_modules(remove_duplicate=False))
+    left = Counter(inner for _, inner in modules)
     layers = []
-    for qual, inner in module.named_modules(remove_duplicate=False):
+    for qual, inner in modules:
         left[inner] -= 1
         waiting = uses.get(inner, [])
         calls = waiting[:1] if left[inner] else waiting
@@ -264,7 +334,7 @@ def smallest_size(arch: str, cut: int | str | None) -> int | None:
     fails, works = 0, 1
     while not runs(body, (3, works, works)):
         fails, works = works, 2 * works
-        if fails > LARGEST_SIZE:
+        if fails > LARGEST_SIDE:
             return None
     while works - fails > 1:
         middle = (works + fails) // 2

@@ -42,14 +42,19 @@ class Run:
     outputs: list[tuple[nn.Module, Shape]] = field(default_factory=list)
 
 
-def watch(module: nn.Module, in_shape: Shape) -> Run:
-    """Run a module of meta tensors on one example of this shape; an error ends the run and is told, never raised.
+Input = Shape | tuple[Shape, ...]
+"""What a module takes: a tensor of this shape, or a list of tensors of these."""
+
+
+def watch(module: nn.Module, *inputs: Input) -> Run:
+    """Run a module of meta tensors on one example of these shapes; an error ends the run and is told, never raised.
 
     A linear layer that is not called itself, because a function takes its weights (swin's and vit's attention), counts
     as called. The hooks belong to this call and are gone after it; other threads may run the module meanwhile.
     """
     run, running, thread = Run(), [], get_ident()
-    owners = {id(p): inner for inner in module.modules() for p in inner.parameters(recurse=False)}
+    modules = list(module.modules())
+    owners = {id(p): inner for inner in modules for p in inner.parameters(recurse=False)}
 
     def enter(inner: nn.Module, args: tuple) -> None:
         if get_ident() != thread:
@@ -85,10 +90,10 @@ def watch(module: nn.Module, in_shape: Shape) -> Run:
         else:
             call.extra += cost.product_macs(func, args, out)
 
-    hooks = [inner.register_forward_pre_hook(enter) for inner in module.modules()]
-    hooks += [inner.register_forward_hook(leave) for inner in module.modules()]
+    hooks = [inner.register_forward_pre_hook(enter) for inner in modules]
+    hooks += [inner.register_forward_hook(leave) for inner in modules]
     try:
-        run.out_shape = shape_of(run_once(module, in_shape, Products(note)))
+        run.out_shape = shape_of(run_once(module, *inputs, mode=Products(note)))
     except Exception:  # whatever a layer raises over a shape: which layer it was says more than its words
         run.broke = running[-1][0] if running else module
     finally:
@@ -97,10 +102,16 @@ def watch(module: nn.Module, in_shape: Shape) -> Run:
     return run
 
 
-def run_once(module: nn.Module, in_shape: Shape, mode: AbstractContextManager | None = None) -> Tensor:
-    """The output for one example of this shape, on the meta device, in eval mode."""
+def run_once(module: nn.Module, *inputs: Input, mode: AbstractContextManager | None = None) -> Tensor:
+    """The output for one example of these shapes, on the meta device, in eval mode."""
     with torch.no_grad(), mode or ShapesOnly():
-        return module.eval()(torch.empty(1, *in_shape, device="meta"))
+        return module.eval()(*map(_blank_input, inputs))
+
+
+def _blank_input(shape: Input) -> Tensor | list[Tensor]:
+    if shape and isinstance(shape[0], tuple):
+        return [torch.empty(1, *each, device="meta") for each in shape]
+    return torch.empty(1, *shape, device="meta")
 
 
 def runs(module: nn.Module, in_shape: Shape) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import nn
 
-from explorer.spec import ClassifierSpec, TrainSpec
+from explorer.spec import ClassifierSpec, TrainSpec, UnetSpec
 
 WEIGHTS, DESCRIPTION = "last.safetensors", "spec.json"
 
@@ -24,7 +24,7 @@ def save_weights(folder: Path, model: nn.Module, epoch: int) -> Path:
 
 def save_description(
     folder: Path,
-    spec: ClassifierSpec,
+    spec: ClassifierSpec | UnetSpec,
     train_spec: TrainSpec,
     classes: tuple[str, ...],
     stats: tuple[tuple[float, ...], tuple[float, ...]] | None,

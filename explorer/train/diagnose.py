@@ -42,10 +42,19 @@ def first_not_finite(model: nn.Module, x: Tensor) -> str:
 
 
 def check_runs(model: nn.Module, x: Tensor, n_out: int) -> None:
-    """Run x (1, C, H, W) once in eval mode, without gradients.
+    """Run x (B, C, H, W) as `dry_run` does; also raises ValueError when the output is not (B, n_out)."""
+    out = dry_run(model, x)
+    if tuple(out.shape[1:]) != (n_out,):
+        raise ValueError(
+            f"The head gives {tuple(out.shape[1:])} for an image instead of {n_out} numbers: switch its pooling on."
+        )
 
-    Raises ValueError with the layer that cannot take its input, its shape and what would help, or when the output is
-    not (1, n_out). Memory that runs out stays the error it is.
+
+def dry_run(model: nn.Module, x: Tensor) -> Tensor:
+    """Run x (B, C, H, W) once in eval mode, without gradients; returns what comes out.
+
+    Raises ValueError with the layer that cannot take its input, its shape and what would help. Memory that runs out
+    stays the error it is.
     """
     inside: list[tuple[str, nn.Module, tuple[int, ...]]] = []
 
@@ -58,7 +67,7 @@ def check_runs(model: nn.Module, x: Tensor, n_out: int) -> None:
     model.eval()
     try:
         with torch.no_grad(), _watching(model, before=enter, after=leave, leaves=False):
-            out = model(x)
+            return model(x)
     except REFUSALS as error:
         if is_out_of_memory(error) or not inside:
             raise
@@ -68,10 +77,6 @@ def check_runs(model: nn.Module, x: Tensor, n_out: int) -> None:
         raise ValueError(
             f"Images of {_size(x)} px cannot pass {layer_words}{got}: {_remedy(model, x, layer, shape)}."
         ) from error
-    if tuple(out.shape[1:]) != (n_out,):
-        raise ValueError(
-            f"The head gives {tuple(out.shape[1:])} for an image instead of {n_out} numbers: switch its pooling on."
-        )
 
 
 def _remedy(model: nn.Module, x: Tensor, layer: nn.Module, shape: tuple[int, ...]) -> str:

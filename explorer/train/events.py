@@ -3,6 +3,9 @@
 The order is (Progress | Note)* Started ValidSample Activations? (Step* EpochDone Predictions Activations?)* Note*
 Finished; the last notes say what came of the run, and a Note may stand where Activations could not be had. A run may
 break off anywhere: then exactly one Stopped or Failed takes the place of all that would follow.
+
+Where the answers are masks or pictures: … Started PictureSample Outputs Activations? (Step* EpochDone Activations?
+Outputs?)* …
 """
 
 from __future__ import annotations
@@ -119,6 +122,50 @@ class Activations:
 
 
 @dataclass(frozen=True)
+class PictureSample:
+    """Up to four fixed valid pictures of a task whose answer is a mask or a picture; all pictures are data URIs.
+
+    task      "segmentation", "super_resolution", "colour", "style", "style_image"
+    inputs    what the network gets
+    targets   what it should give: a mask painted in `colours`, void transparent, or a picture; () for styles
+    classes, colours   names, and "#rrggbb" of each, of a segmentation
+    baseline  what one has without a network, "bicubic" or "grey"; "" where there is nothing
+    baselines, baseline_each   its pictures (that of super-resolution is what the network gets), and their PSNR
+    baseline_scores   (name, value) over the whole valid set, named as in `EpochDone.metrics`
+    style     the picture whose style is wanted
+    """
+
+    task: str
+    inputs: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
+    baseline: str = ""
+    baselines: tuple[str, ...] = ()
+    baseline_each: tuple[float, ...] = ()
+    baseline_scores: tuple[tuple[str, float], ...] = ()
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the network makes of the `PictureSample` after an epoch (0: before the first), as data URIs.
+
+    images      masks painted in the colours of the classes, or pictures
+    scores      one for each: its share of right pixels, void left out, or its PSNR; () for styles
+    per_class   intersection over union on the whole valid set, None for a class that is neither there nor guessed;
+                () for pictures and at epoch 0
+    void_share  of the valid set's pixels, 0 to 1, that no class is asked of
+    """
+
+    epoch: int
+    images: tuple[str, ...]
+    scores: tuple[float, ...] = ()
+    per_class: tuple[float | None, ...] = ()
+    void_share: float = 0.0
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The person stopped it; weights of the last whole epoch are kept (0: none was finished)."""
 
@@ -141,7 +188,19 @@ class Finished:
 
 
 Event = (
-    Note | Progress | Started | ValidSample | Step | EpochDone | Predictions | Activations | Stopped | Failed | Finished
+    Note
+    | Progress
+    | Started
+    | ValidSample
+    | Step
+    | EpochDone
+    | Predictions
+    | Activations
+    | PictureSample
+    | Outputs
+    | Stopped
+    | Failed
+    | Finished
 )
 ENDINGS = (Finished, Stopped, Failed)
 KINDS = {cls.__name__: cls for cls in get_args(Event)}

@@ -13,6 +13,8 @@ from explorer.train.events import (
     Failed,
     Finished,
     Note,
+    Outputs,
+    PictureSample,
     Predictions,
     Progress,
     Started,
@@ -33,6 +35,8 @@ class History:
     predictions   guesses after the last whole epoch
     activations   one Activations each time somebody looked inside
     sample        the valid pictures that the guesses are about
+    pictured      the valid pictures that masks or pictures are made of
+    outputs       what was made of them, one Outputs each time, epoch 0 first
     notes         what the person should know
     progress      of the preparation that goes on now; None while it trains
     reason        why it failed, one sentence; "" otherwise
@@ -50,6 +54,8 @@ class History:
     predictions: Predictions | None = None
     activations: tuple[Activations, ...] = ()
     sample: ValidSample | None = None
+    pictured: PictureSample | None = None
+    outputs: tuple[Outputs, ...] = ()
     notes: tuple[Note, ...] = ()
     progress: Progress | None = None
     reason: str = ""
@@ -118,6 +124,10 @@ def _with_event(history: History, event: Event, at: float | None) -> History:
             return replace(history, started=event, started_at=at, progress=None, state="running")
         case ValidSample():
             return replace(history, sample=event)
+        case PictureSample():
+            return replace(history, pictured=event)
+        case Outputs():
+            return replace(history, outputs=(*history.outputs, event))
         case EpochDone():
             return replace(history, epochs=(*history.epochs, event), kept_epochs=event.epoch)
         case Predictions():

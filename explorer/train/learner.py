@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from explorer.data.batches import batches, count_batches, data_uri, normalise
 from explorer.data.dataset import DataSet, Split
 from explorer.data.registry import load
-from explorer.models.bodies import get_arch
 from explorer.models.build import Built, build_model
-from explorer.models.groups import EARLY, HEAD, LATE, freeze
-from explorer.spec import ClassifierSpec, TrainSpec
+from explorer.models.groups import freeze
+from explorer.spec import STYLE_IMAGE, ClassifierSpec, TrainSpec, UnetSpec
 from explorer.train.aside import Halted, aside
 from explorer.train.checkpoint import save_description, save_weights
-from explorer.train.device import describe_device, pick_device
+from explorer.train.device import pick_device
 from explorer.train.diagnose import check_runs, growth_sentence
 from explorer.train.events import (
     EpochDone,
@@ -30,26 +29,35 @@ from explorer.train.events import (
     Finished,
     Note,
     Predictions,
-    Started,
     Stopped,
     ValidSample,
 )
 from explorer.train.looks import Look, Looks
 from explorer.train.loop import Loaders, train_loop
+from explorer.train.prepare import (
+    Stats,
+    check_batch,
+    check_splits,
+    has_batch_norm,
+    learning_notes,
+    load_options,
+    place,
+    started,
+    statistics,
+    telling,
+    weights_notes,
+)
 from explorer.train.reason import reason_of
 from explorer.train.schedule import Phase, phases
+from explorer.train.tasks import Classification
 
-BATCH_NORM = nn.modules.batchnorm._BatchNorm
-GROUP_WORDS = {EARLY: "early body", LATE: "late body", HEAD: "head"}
 SAMPLE = 24
 SAMPLE_SIDE = 96
 LOOKED_AT = 2  # pictures of the sample
 
-Stats = tuple[tuple[float, ...], tuple[float, ...]]
-
 
 def fit(
-    spec: ClassifierSpec,
+    spec: ClassifierSpec | UnetSpec,
     train_spec: TrainSpec,
     *,
     device: str | None = None,
@@ -71,7 +79,7 @@ def fit(
     """
     epoch = 0
     try:
-        for event in _run(spec, train_spec, device, stop or (lambda: False), weights_out, look):
+        for event in _run_of(spec)(spec, train_spec, device, stop or (lambda: False), weights_out, look):
             if isinstance(event, EpochDone):
                 epoch = event.epoch
             yield event
@@ -79,6 +87,19 @@ def fit(
         yield Stopped(epoch)
     except Exception as error:
         yield Failed(reason_of(error), epoch)
+
+
+def _run_of(spec: ClassifierSpec | UnetSpec) -> Callable[..., Iterator[Event]]:
+    """The run of a spec's family and task. What measures pictures takes seconds to import."""
+    if not isinstance(spec, UnetSpec):
+        return _run
+    if spec.task == STYLE_IMAGE:
+        from explorer.train.style_run import run_style_image
+
+        return run_style_image
+    from explorer.train.dense_run import run_dense
+
+    return run_dense
 
 
 def _run(
@@ -93,7 +114,7 @@ def _run(
     where = pick_device(device)
 
     torch.manual_seed(train_spec.seed)
-    built = yield from aside(lambda tell: build_model(spec, progress=_telling(tell, spec.body.arch)), stop)
+    built = yield from aside(lambda tell: build_model(spec, progress=telling(tell, spec.body.arch)), stop)
     dataset = yield from aside(lambda tell: _load(spec, train_spec, tell), stop)
     plan = phases(train_spec, len(built.groups))
     check_fit(built.model, spec, train_spec, dataset)
@@ -104,25 +125,16 @@ def _run(
     stats = statistics(spec, built.weights.source)
     model = place(built.model, where)
     loaders = create_loaders(dataset, train_spec, stats, where)
+    task = Classification(len(dataset.classes), spread_sample(dataset.valid.labels.tolist(), SAMPLE))
     if weights_out:
         save_description(weights_out, spec, train_spec, dataset.classes, stats)
         save_weights(weights_out, model, epoch=0)
 
+    sizes = len(dataset.train), len(dataset.valid)
+    yield started(built, learning, plan, loaders.steps, sizes, dataset.classes, where)
+    yield valid_sample(dataset.valid, task.sample)
     epochs = sum(phase.epochs for phase in plan)
-    yield Started(
-        epochs=epochs,
-        steps_per_epoch=loaders.steps,
-        steps=epochs * loaders.steps,
-        n_train=len(dataset.train),
-        n_valid=len(dataset.valid),
-        classes=dataset.classes,
-        device=describe_device(where),
-        params=sum(total for _, _, total in learning),
-        trainable=sum(trainable for _, trainable, _ in learning),
-        weights=" · ".join(filter(None, (built.weights.source, built.weights.detail))),
-    )
-    yield valid_sample(dataset.valid, loaders.sample)
-    looks = Looks(look, model, looked_at(dataset.valid, loaders.sample, stats, where), epochs)
+    looks = Looks(look, model, looked_at(dataset.valid, task.sample, stats, where), epochs)
     yield from looks.after(0)
 
     valid_loss = trained = 0.0
@@ -132,6 +144,7 @@ def _run(
         built.groups,
         loaders,
         plan,
+        task,
         wd=train_spec.wd,
         train_bn=train_spec.train_bn,
         stop=stop,
@@ -157,40 +170,9 @@ def check_fit(model: nn.Module, spec: ClassifierSpec, train_spec: TrainSpec, dat
             f"The head has {spec.n_out} output{'s' * (spec.n_out > 1)}, the data {classes} classes: "
             f"set outputs to {classes}."
         )
-    if not n_train or not len(dataset.valid):
-        empty = "train" if not n_train else "valid"
-        raise ValueError(f"The {empty} set of {dataset.name} has no image: choose another share for validation.")
-    if min(train_spec.batch_size, n_train) == 1 and has_batch_norm(model):
-        cause = "The train set has one image" if n_train == 1 else "The batch size is 1"
-        mend = "add images" if n_train == 1 else "set it to 2 or more"
-        raise ValueError(f"{cause}, and batch norm cannot learn from a batch of one: {mend}.")
-
-
-def has_batch_norm(model: nn.Module) -> bool:
-    """Whether there is a batch norm anywhere in the model."""
-    return any(isinstance(module, BATCH_NORM) for module in model.modules())
-
-
-def statistics(spec: ClassifierSpec, source: str) -> Stats | None:
-    """Mean and standard deviation to normalise by: the architecture's own, when its weights were learnt with them.
-
-    As fastai decides (facts A.6): only with pretrained weights ("imagenet" or a file) and three channels. Random
-    weights see plain 0..1, of which the first batch norm makes what it needs.
-    """
-    if source == "random" or spec.body.n_in != 3:
-        return None
-    arch = get_arch(spec.body.arch)
-    return tuple(arch.mean), tuple(arch.std)
-
-
-def place(model: nn.Module, device: torch.device) -> nn.Module:
-    """The model on its device, kernels in channels_last order: a frozen resnet18 step takes 15 % less time on a CPU.
-
-    The order changes no value and no key of the state_dict; MPS keeps the usual one.
-    """
-    if device.type == "mps":
-        return model.to(device)
-    return model.to(device, memory_format=torch.channels_last)
+    check_splits(dataset.name, n_train, len(dataset.valid))
+    if has_batch_norm(model):
+        check_batch(train_spec, n_train)
 
 
 def create_loaders(dataset: DataSet, train_spec: TrainSpec, stats: Stats | None, device: torch.device) -> Loaders:
@@ -208,8 +190,6 @@ def create_loaders(dataset: DataSet, train_spec: TrainSpec, stats: Stats | None,
         ),
         valid=lambda: batches(dataset.valid, size, shuffle=False, drop_last=False, augment="none", **feed),
         steps=count_batches(len(dataset.train), size, drop_last=True),
-        classes=len(dataset.classes),
-        sample=spread_sample(dataset.valid.labels.tolist(), SAMPLE),
     )
 
 
@@ -240,20 +220,7 @@ def looked_at(split: Split, positions: Sequence[int], stats: Stats | None, devic
 
 
 def _load(spec: ClassifierSpec, train_spec: TrainSpec, tell: Callable[..., None]) -> DataSet:
-    return load(
-        train_spec.data,
-        size=spec.body.size,
-        n_in=spec.body.n_in,
-        data_size=train_spec.data_size,
-        difficulty=train_spec.difficulty,
-        valid_pct=train_spec.valid_pct,
-        seed=train_spec.seed,
-        progress=tell,
-    )
-
-
-def _telling(tell: Callable[..., None], arch: str) -> Callable[[int, int], None]:
-    return lambda done, total: tell(f"Fetching {arch}", done, total, "bytes")
+    return load(train_spec.data, progress=tell, **load_options(spec, train_spec))
 
 
 def _notes(
@@ -265,31 +232,10 @@ def _notes(
     learning: Sequence[tuple[str, int, int]],
 ) -> Iterator[Note]:
     """What is not as asked, or not as one would think: weights, data, spare outputs, what a freeze really froze."""
-    if built.weights.note:
-        offline = spec.body.weights == "imagenet" and built.weights.source == "random"
-        yield Note(built.weights.note, "offline" if offline else "info")
+    yield from weights_notes(spec, built)
     for text in dataset.notes:
         yield Note(text)
     spare = spec.n_out - len(dataset.classes)
     if spare:
         yield Note(f"The head has {spec.n_out} outputs, the data {len(dataset.classes)} classes: {spare} stay unused.")
-    if len(dataset.train) < train_spec.batch_size:
-        yield Note(f"The train set has {len(dataset.train)} images, fewer than a batch: each epoch is one step.")
-    if plan[0].frozen:
-        yield Note(_frozen_sentence(built, plan, learning[: plan[0].frozen]))
-    elif len(built.groups) == 1 and (train_spec.frozen is True or train_spec.schedule == "fine_tune"):
-        yield Note("Nothing was frozen: the model has one group.")
-
-
-def _frozen_sentence(built: Built, plan: Sequence[Phase], frozen: Sequence[tuple[str, int, int]]) -> str:
-    """What rests, for how long, and what does not: "Frozen: early body, 673,472 of 683,072 parameters; norm …"."""
-    awake, total = sum(learning for _, learning, _ in frozen), sum(count for _, _, count in frozen)
-    names = {name for group in built.groups[: len(frozen)] for name in group.params}
-    norms = [path for path, module in built.model.named_modules() if isinstance(module, BATCH_NORM)]
-    learns = f"; norm layers keep learning: {awake:,}" if awake else ""
-    moves = "; running statistics of batch norm move" if any(f"{path}.weight" in names for path in norms) else ""
-    groups = " and ".join(GROUP_WORDS.get(name, name) for name, _, _ in frozen)
-    thaws = len(plan) > 1 and not plan[1].frozen
-    first = f" in the first {f'{plan[0].epochs} epochs' if plan[0].epochs > 1 else 'epoch'}" if thaws else ""
-    then = "; then everything learns" if thaws else ""
-    return f"Frozen{first}: {groups}, {total - awake:,} of {total:,} parameters{learns}{moves}{then}."
+    yield from learning_notes(train_spec, built, len(dataset.train), plan, learning)

@@ -1,4 +1,5 @@
-"""The training loop itself: a model, its groups and its batches in, events out. It knows no spec and no data set."""
+"""The training loop itself: a model, its groups, its batches and its task in, events out. It knows no spec and no data
+set."""
 
 from __future__ import annotations
 
@@ -7,18 +8,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from explorer.models.groups import Group, freeze
 from explorer.train.diagnose import first_not_finite
-from explorer.train.events import EpochDone, Event, Predictions, Step, Stopped
-from explorer.train.metrics import SmoothLoss, Validation, confusion, summarise
+from explorer.train.events import EpochDone, Event, Step, Stopped
+from explorer.train.metrics import SmoothLoss
 from explorer.train.optim import create_optimizer, set_rates
 from explorer.train.schedule import Phase
-
-Batch = tuple[Tensor, Tensor]
+from explorer.train.tasks import Batch, Task
 
 
 class Diverged(ValueError):
@@ -27,20 +25,16 @@ class Diverged(ValueError):
 
 @dataclass(frozen=True)
 class Loaders:
-    """Where batches come from: x (B, C, H, W) float32 and y (B,) int64, on the model's device.
+    """Where batches come from: x (B, C, H, W) float32 and y as the task takes it, on the model's device.
 
     train    called once an epoch, gives that epoch's batches
     valid    called once an epoch, gives all valid images in the same order
     steps    batches that `train` gives
-    classes  of the data
-    sample   positions, in valid order, of the images whose guesses are told one by one
     """
 
     train: Callable[[], Iterable[Batch]]
     valid: Callable[[], Iterable[Batch]]
     steps: int
-    classes: int
-    sample: tuple[int, ...] = ()
 
 
 def train_loop(
@@ -48,13 +42,14 @@ def train_loop(
     groups: Sequence[Group],
     loaders: Loaders,
     phases: Sequence[Phase],
+    task: Task,
     *,
     wd: float = 0.01,
     train_bn: bool = True,
     stop: Callable[[], bool] = lambda: False,
     keep: Callable[[int], None] = lambda epoch: None,
 ) -> Iterator[Event]:
-    """Train with cross-entropy: (Step* EpochDone Predictions)*, and Stopped when `stop` said so between two batches.
+    """Train: (Step* EpochDone …)*, where the task tells what follows, and Stopped when `stop` said so between batches.
 
     The optimiser is new in every phase, the smoothed loss too. The model is in train mode while it learns, so the
     running statistics of batch norm move in frozen groups as well, with and without `train_bn` (fastai facts G.4).
@@ -77,7 +72,7 @@ def train_loop(
                 lrs, momentum = phase.at((lap * loaders.steps + i) / (phase.epochs * loaders.steps))
                 set_rates(optimizer, lrs, momentum)
                 optimizer.zero_grad()
-                loss = cross_entropy(model(x), y)
+                loss = task.loss(model(x), x, y)
                 loss.backward()
                 value = loss.item()
                 if not math.isfinite(value):
@@ -87,7 +82,7 @@ def train_loop(
                 step += 1
                 smooth = smoothed.add(value)
                 yield Step(step, value, lrs[-1], smooth)
-            seen = validate(model, loaders, stop)
+            seen = task.validate(model, loaders.valid(), stop)
             if seen is None:
                 yield Stopped(epoch)
                 return
@@ -97,34 +92,8 @@ def train_loop(
             epoch += 1
             keep(epoch)
             seconds = time.perf_counter() - began
-            yield EpochDone(epoch, smooth, seen.loss, (("accuracy", seen.accuracy),), seconds)
-            yield predictions(epoch, seen, loaders)
-
-
-def validate(model: nn.Module, loaders: Loaders, stop: Callable[[], bool] = lambda: False) -> Validation | None:
-    """The valid set seen once in eval mode, without gradients; None when `stop` said so between two batches."""
-    losses, logits, labels = [], [], []
-    model.eval()
-    with torch.inference_mode():
-        for x, y in loaders.valid():
-            if stop():
-                return None
-            out = model(x)
-            losses.append(cross_entropy(out, y, reduction="sum"))
-            logits.append(out)
-            labels.append(y)
-        return summarise(losses, logits, labels, loaders.classes)
-
-
-def predictions(epoch: int, seen: Validation, loaders: Loaders) -> Predictions:
-    """Guesses and confidences of the sample, and the confusion of the whole valid set."""
-    chosen = torch.tensor(loaders.sample, dtype=torch.long)
-    return Predictions(
-        epoch=epoch,
-        guesses=tuple(seen.guesses[chosen].tolist()),
-        confidences=tuple(round(p, 4) for p in seen.confidences[chosen].tolist()),
-        confusion=confusion(seen.labels, seen.guesses, loaders.classes),
-    )
+            yield EpochDone(epoch, smooth, seen.loss, seen.metrics, seconds)
+            yield from seen.events(epoch)
 
 
 def _sentence(value: float, where: str, model: nn.Module, x: Tensor, lr: float) -> str:

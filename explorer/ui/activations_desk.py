@@ -21,13 +21,13 @@ from explorer.data.pictures import MIN_SIDE, converted, middle_box, to_array
 from explorer.data.registry import load
 from explorer.models.bodies import build_original
 from explorer.models.build import build_head, build_model, features_of
+from explorer.models.draws import same_draws
 from explorer.models.weights import fetch, read_file
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, size_text
 from explorer.trace import activations as inside
 from explorer.trace.records import Trace
 from explorer.trace.tracer import trace
 from explorer.train.learner import statistics
-from explorer.ui.draws import same_draws
 from explorer.ui.faces import LARGEST, PATIENCE, shared_body
 from explorer.ui.services import Services
 from explorer.ui.widget import ASSETS

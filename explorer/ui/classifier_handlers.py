@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from explorer import link
 from explorer.data.registry import list_data
@@ -16,7 +16,7 @@ from explorer.models.archs import Nameable, is_arch, list_archs
 from explorer.models.bodies import resolve_cut
 from explorer.models.timm_archs import is_timm
 from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec
-from explorer.trace.hints import hints
+from explorer.trace.hints import early_cut, hints, later_cut
 from explorer.trace.records import Fix
 from explorer.trace.tracer import trace
 from explorer.train.schedule import phases, planned_rates
@@ -35,7 +35,19 @@ from explorer.ui.describe import (
     question,
     suggestions,
 )
-from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, number, read, show, usual_rates, within_reach
+from explorer.ui.held import Held, Payloads
+from explorer.ui.read import (
+    BUILD_REACH,
+    TRAIN_REACH,
+    Reading,
+    cut_steps,
+    dropped_cut,
+    number,
+    read,
+    show,
+    usual_rates,
+    within_reach,
+)
 from explorer.ui.services import Services
 from explorer.views.measures import MEASURES
 from explorer.views.numbers import rate as words
@@ -44,35 +56,6 @@ TABS = ("tree", "layers", "cost", "activations", "compare", "code", "summary", "
 LIVE = ("queued", "running")
 BUSY = {"go": {"value": "Training…", "interactive": False}, "halt": {"interactive": True}}
 IDLE = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": False}}
-
-Payloads = dict[str, object]
-
-
-@dataclass(frozen=True)
-class Held:
-    """What the page holds when something happens.
-
-    values  of the controls, by name
-    view    what of the model is on show
-    run     the value of the run widget: {"run", "token", …}
-    event   what a widget sent with its event
-    agreed  cuts that leave next to nothing and that the page's reader wants to train on all the same (`place_of`)
-    """
-
-    values: Mapping[str, object]
-    view: View = AT_FIRST
-    run: object = None
-    event: Mapping[str, object] | None = None
-    agreed: frozenset[str] = frozenset()
-
-    def asked(self, key: str) -> object:
-        """A part of what the widget sent; None where a stranger sent something else."""
-        return self.event.get(key) if isinstance(self.event, Mapping) else None
-
-    def part(self, name: str) -> dict:
-        """The value of a widget among the controls, as a dictionary."""
-        value = self.values.get(name)
-        return dict(value) if isinstance(value, Mapping) else {}
 
 
 class ClassifierHandlers:
@@ -98,6 +81,8 @@ class ClassifierHandlers:
             return {"notices": problems({**reading.problems, error.field: str(error)})}
         for name in ("cut", "groups"):
             payloads[name] |= turn_of(values.get(name))
+        if dropped := dropped_cut(values):
+            payloads["cut"]["help"] = f"“{dropped}” is not a cut of {reading.spec.body.arch}: its own default stands."
         payloads["gallery"] = {"chosen": reading.spec.body.arch}
         payloads["question"] = {"about": place_of(reading.spec)}
         return {**payloads, "notices": problems({**doubts, **reading.problems}, suggestions(reading.spec))}
@@ -159,7 +144,10 @@ class ClassifierHandlers:
             return self.pin(held)
         if held.asked("id") == "retry":
             self.services.weights.forget_missing()
-        return self.refresh(held)
+        shown = self.refresh(held)
+        if held.asked("id") == "loaded" and "cut" in shown:  # nobody changed anything: what is said stays
+            shown["cut"]["help"] = str(held.part("cut").get("help") or "")
+        return shown
 
     def _from_scratch(self, held: Held) -> Payloads:
         """Random weights, said openly, and no group frozen."""
@@ -210,10 +198,15 @@ class ClassifierHandlers:
     def _with(self, held: Held, reading: Reading, fix: Fix) -> Payloads:
         """One field of the model gets another value."""
         spec = link.put(reading.spec, fix.field, fix.value)
-        mended = {name: value for name, value in show(spec, reading.train).items() if value != held.values.get(name)}
+        wanted = self.shown(spec, reading.train)
+        mended = {name: value for name, value in wanted.items() if value != held.values.get(name)}
         if fix.field == "body.cut":
             mended["cut"] = cut_steps(spec)
         return self.changed(held, **mended)
+
+    def shown(self, spec: ClassifierSpec, train: TrainSpec) -> Payloads:
+        """What the controls hold for these specs."""
+        return show(spec, train)
 
     def body_chosen(self, held: Held) -> Payloads:
         """One of the gallery; anything else changes nothing."""
@@ -222,9 +215,12 @@ class ClassifierHandlers:
 
     def measured(self, held: Held) -> Payloads:
         """A cost was chosen to be laid over the pictures, or once more to be taken off."""
+        return self._beside(held.values, self.view_measured(held))
+
+    def view_measured(self, held: Held) -> View:
+        """The view with the cost that a widget asks for."""
         key = held.asked("key")
-        view = replace(held.view, measure=key if key in tuple(MEASURES) and key != held.view.measure else "")
-        return self._beside(held.values, view)
+        return replace(held.view, measure=key if key in tuple(MEASURES) and key != held.view.measure else "")
 
     def tab_chosen(self, held: Held) -> Payloads:
         """Another inner tab: only what is on show is described."""
@@ -321,24 +317,10 @@ class ClassifierHandlers:
         sets = [choice.name for choice in list_data() if choice.name[-1:] != ":"]
         known = {"arch": Nameable(list_archs()), "weights": ("imagenet", "random"), "data": sets}
         decoded = link.decode(query, known=known)
-        spec, train, dropped = decoded.spec, decoded.train, decoded.problems
-        if is_timm(spec.body.arch):
-            try:
-                resolve_cut(spec.body.arch)
-            except ValueError as error:
-                spec, dropped = link.put(spec, "body", BodySpec()), (*dropped, f"The link's body was left out. {error}")
-        try:
-            resolve_cut(spec.body.arch, spec.body.cut)
-        except ValueError as error:
-            spec, dropped = link.put(spec, "body.cut", None), (*dropped, f"The link's cut was left out. {error}")
+        spec, dropped = with_body_that_is(decoded.spec, decoded.problems)
         spec, far = within_reach(spec, BUILD_REACH)
-        train, too_far = within_reach(train, TRAIN_REACH)
-        dropped = (*dropped, *far, *too_far)
-        try:
-            phases(train, count_groups(spec))
-        except ValueError as error:
-            train = replace(train, lrs=None, frozen=True)
-            dropped = (*dropped, f"The link's rates and locks were left out. {error}")
+        train, too_far = within_reach(decoded.train, TRAIN_REACH)
+        train, dropped = with_rates_that_fit(spec, train, (*dropped, *far, *too_far))
         return spec, train, dropped
 
     # ---- runs ----
@@ -374,15 +356,15 @@ class ClassifierHandlers:
         return {**shown, "question": {}, "run": {**run, **started}, **BUSY}
 
     def answered(self, held: Held) -> Payloads:
-        """The answer to the question that stood before a run: cut where nobody chose, or train on what is left.
+        """The answer to the question that stood before a run: cut later, or train on what is left.
 
         An answer counts for the cut that it was asked about, and is not asked for again.
         """
         reading = self._read(held.values)
         if not reading.builds:
             return self.refresh(held)
-        if held.asked("id") == "later":
-            return self.changed(held, cut=cut_steps(link.put(reading.spec, "body.cut", None)))
+        if held.asked("id") == "later" and early_cut(reading.spec):
+            return self._with(held, reading, later_cut(reading.spec))
         if held.asked("id") != "train" or held.asked("about") != place_of(reading.spec):
             return self.refresh(held)
         agreed = held.agreed | {place_of(reading.spec)}
@@ -404,6 +386,29 @@ class ClassifierHandlers:
 
     def _read(self, values: Mapping[str, object]) -> Reading:
         return read(values, self.services.is_allowed_file)
+
+
+def with_body_that_is(spec, dropped: tuple[str, ...]):
+    """A link's spec with a body and a cut that exist, and a sentence more for each that does not."""
+    if is_timm(spec.body.arch):
+        try:
+            resolve_cut(spec.body.arch)
+        except ValueError as error:
+            spec, dropped = link.put(spec, "body", BodySpec()), (*dropped, f"The link's body was left out. {error}")
+    try:
+        resolve_cut(spec.body.arch, spec.body.cut)
+    except ValueError as error:
+        spec, dropped = link.put(spec, "body.cut", None), (*dropped, f"The link's cut was left out. {error}")
+    return spec, dropped
+
+
+def with_rates_that_fit(spec, train: TrainSpec, dropped: tuple[str, ...]) -> tuple[TrainSpec, tuple[str, ...]]:
+    """A link's training with rates and locks for the groups that there are, and a sentence more where they were not."""
+    try:
+        phases(train, count_groups(spec))
+    except ValueError as error:
+        return replace(train, lrs=None, frozen=True), (*dropped, f"The link's rates and locks were left out. {error}")
+    return train, dropped
 
 
 def turn_of(value: object) -> Payloads:

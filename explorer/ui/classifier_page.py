@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import gradio as gr
 
+from explorer.data.registry import list_data
 from explorer.spec import ClassifierSpec, TrainSpec
 from explorer.ui.activations_desk import activations_functions
 from explorer.ui.build_panel import build_panel
-from explorer.ui.classifier_handlers import ClassifierHandlers, Held
+from explorer.ui.classifier_handlers import ClassifierHandlers
 from explorer.ui.cost_desk import cost_functions
 from explorer.ui.describe import AT_FIRST
 from explorer.ui.faces import faces_function
@@ -19,10 +16,9 @@ from explorer.ui.field_desk import field_functions, sights_function
 from explorer.ui.services import Services
 from explorer.ui.train_panel import train_panel
 from explorer.ui.widget import widget
+from explorer.ui.wires import AT_ONCE, Page, Wires
 from explorer.views.ribbon import NO_RIBBON
 
-INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
-AT_ONCE = {"trigger_mode": "multiple"}
 ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "width", "n_in")
 PICTURE = (
     "ribbon", "ribbon_a", "numbers", "tree", "layers", "cost", "activations", "compare", "code", "summary", "notices",
@@ -38,15 +34,6 @@ TARGETS = {
     "valid_pct": "valid_pct", "epochs": "epochs", "freeze_epochs": "freeze_epochs", "lr": "rate", "lrs": "groups",
     "batch_size": "batch_size", "schedule": "schedule", "wd": "wd", "seed": "seed", "augment": "augment", "run": "run",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Page:
-    """What the app needs of a built page: the handler that a visit calls, the components it may change, and how."""
-
-    open_link: Callable
-    outputs: list[gr.Component]
-    how: dict[str, object]
 
 
 def classifier_page(services: Services, topbar: gr.HTML) -> Page:
@@ -70,7 +57,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
                     with gr.Tab("Layers", id="layers", elem_id="tab-layers"):
                         layers = widget("layers")
                     with gr.Tab("Cost", id="cost", elem_id="tab-cost"):
-                        spent = widget("cost", events=("measured",), server_functions=cost_functions())
+                        asked = cost_functions(services.queue.trains)
+                        spent = widget("cost", events=("measured",), server_functions=asked)
                     with gr.Tab("Activations", id="activations", elem_id="tab-activations"):
                         inside = [*activations_functions(services), *field_functions(services)]
                         seen = widget("activations", server_functions=inside)
@@ -83,10 +71,8 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
                     with gr.Tab("Data", id="data", elem_id="tab-data"):
                         pictures = widget("sheet", {"loading": True}, events=("again",))
             with gr.Column(min_width=0, elem_classes="train"):
-                panel = train_panel(services, first)
+                panel = train_panel(services, first, list_data())
     view, agreed = gr.State(AT_FIRST), gr.State(frozenset())
-    picture = widget("picture", "", classes=("unseen",))
-    instant = {**INSTANT, "show_progress_on": picture}
 
     controls = {**build.controls, **panel.controls}
     components = {
@@ -97,43 +83,9 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
         "question": panel.question,
     }  # fmt: skip
 
-    # ---- handlers ----
-    def changing(*names: str) -> list[gr.Component]:
-        """The components that an answer names: all that is drawn goes through one of them."""
-        return list(dict.fromkeys(picture if name in PICTURE else components[name] for name in names))
-
-    def placed(payloads: dict[str, object]) -> dict[gr.Component, object]:
-        """Payloads by name as updates of components; what is drawn is one message for all its widgets."""
-        drawn = {components[name].elem_id: payloads[name] for name in payloads if name in PICTURE}
-        others = {name: value for name, value in payloads.items() if name not in PICTURE}
-        updates = {components[name]: as_update(components[name], value) for name, value in others.items()}
-        return {**updates, picture: json.dumps(drawn, separators=(",", ":"))} if drawn else updates
-
-    def on(event, handler: Callable[[Held], dict], *more: str, **how) -> None:
-        """Let a handler answer an event: it gets what the page holds, and changes the picture and what `more` names.
-
-        An event names as little as it can: each component it may change costs the browser a millisecond or two.
-        Where the handler reads what the event brought, `AT_ONCE`: a deferred event would bring that of the first.
-        """
-
-        def answer(sent: gr.EventData, on_show, *values):
-            return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, None, sent._data)))
-
-        event(answer, [view, *controls.values()], changing(*PICTURE, *more), **{**instant, **how})
-
-    def on_run(event, handler: Callable[[Held], dict], *changes: str, **how) -> None:
-        """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
-
-        def answer(sent: gr.EventData, on_show, run, agreed_to, *values):
-            return placed(handler(Held(dict(zip(controls, values, strict=True)), on_show, run, sent._data, agreed_to)))
-
-        inputs = [view, panel.run, agreed, *controls.values()]
-        event(answer, inputs, changing(*changes), **{**instant, **how})
-
-    def open_link(request: gr.Request):
-        return placed(handlers.opened(dict(request.query_params)))
-
     # ---- listeners ----
+    wires = Wires(controls, components, PICTURE)
+    on, on_run = wires.on, wires.on_run
     for name, control in controls.items():
         if name in ON_DATA:
             on(control.input, handlers.data_changed, "sheet")
@@ -167,11 +119,4 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     on_run(panel.halt.click, handlers.stop, "halt", trigger_mode="once")
     on_run(panel.run.attached, handlers.attached, "go", "halt")
     on_run(panel.run.ended, handlers.ended, "go", "halt")
-    return Page(open_link, changing(*components), instant)
-
-
-def as_update(component: gr.Component, value: object) -> object:
-    """A widget of ours takes its payload whole; for Gradio's own controls a dictionary names properties to change."""
-    if isinstance(value, dict) and not isinstance(component, gr.HTML):
-        return gr.update(**value)
-    return value
+    return wires.page(handlers.opened)

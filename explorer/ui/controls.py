@@ -53,9 +53,9 @@ def slider(
     )
 
 
-def switch(name: str, value: bool, *, help: str) -> gr.Checkbox:
-    """On or off; the name is the argument's, so that it is found again in the code."""
-    return gr.Checkbox(value, label=name, info=help, elem_id=name, elem_classes="sw", interactive=True)
+def switch(name: str, value: bool, *, help: str, label: str = "") -> gr.Checkbox:
+    """On or off; the label is the argument's name, so that it is found again in the code."""
+    return gr.Checkbox(value, label=label or name, info=help, elem_id=name, elem_classes="sw", interactive=True)
 
 
 def text(name: str, label: str, value: str = "", *, help: str = "", placeholder: str = "", **more) -> gr.Textbox:

@@ -12,16 +12,16 @@ from torch import Tensor, nn
 
 from explorer import link
 from explorer.models.build import build_model
+from explorer.models.draws import same_draws
 from explorer.models.groups import freeze
 from explorer.spec import ClassifierSpec, SpecError, TrainSpec, check_choice, check_flag, check_whole, sides
 from explorer.trace.kept import PRECISIONS
 from explorer.trace.memory import SIZES, STATES, StepMemory, growth, kept_per_layer, step_memory
-from explorer.trace.records import Trace
+from explorer.trace.records import Trace, freeze_rows
 from explorer.trace.timing import time_layers
 from explorer.trace.tracer import trace
 from explorer.train.device import describe_device, pick_device
 from explorer.ui.describe import machine_memory
-from explorer.ui.draws import same_draws
 from explorer.views import cost as views
 from explorer.views.numbers import short
 
@@ -31,8 +31,10 @@ MAX_PARAMS = 300_000_000  # of a model that is built to be timed
 SECONDS = 2.0
 WORK = {"cpu": 150e9, "mps": 1e12, "cuda": 1e13}
 """Multiply-accumulates of the smallest pass that is run for anybody who asks: a few seconds, by kind of device."""
+BYTES_A_GRADIENT = 4  # float32, as the parameters are
 BACKWARD = 3  # times the work of a forward pass, for both together
 BUSY = "Somebody else is measuring right now: try again in a few seconds."
+SHARED = "A training run is going on here and shares the machine: alone, the layers are faster."
 NO_RUN = "The model could not be measured here: choose a smaller image or a smaller body."
 RELOAD = "The page asked for a model that cannot be read: reload it."
 
@@ -49,8 +51,10 @@ class Wish:
     optimizer: str
 
 
-def cost_functions() -> tuple[Callable, Callable, Callable]:
+def cost_functions(trains: Callable[[], bool] = lambda: False) -> tuple[Callable, Callable, Callable]:
     """What `Explorer.cost` calls: memory({…}), growth({…}) and times({…}).
+
+    trains  whether a training run is going on right now
 
     {"spec": the text of the widget's value, "batch", "precision", "optimizer"} is asked about; times also takes
     {"backward"}. Anyone can call them: everything is checked, one is answered at a time, and whatever cannot be done
@@ -59,9 +63,11 @@ def cost_functions() -> tuple[Callable, Callable, Callable]:
     one_estimate, one_measurement = Lock(), Lock()
 
     def memory(asked: object) -> dict:
-        """{"weights", …, "total", "moment", "kept_in_all", "there", "where", "too_large", "norms", "parts"}.
+        """{"weights", …, "total", "moment", "kept_in_all", "gradients_in_all", "there", "where", "too_large", "norms",
+        "parts"}.
 
-        "there" is the memory of "where", "parts" the bytes kept by each part of the widget's value.
+        "gradients_in_all" is what the gradients take when the backward pass ends, "there" the memory of "where",
+        "parts" the bytes kept by each part of the widget's value.
         """
         return _answered(asked, _memory, one_estimate)
 
@@ -70,11 +76,14 @@ def cost_functions() -> tuple[Callable, Callable, Callable]:
         return _answered(asked, _growth, one_estimate)
 
     def times(asked: object) -> dict:
-        """{"layers": as `views.cost.slowest`, "total" ms, "count", "shown" share, "device", "batch", "note"}."""
+        """{"layers": as `views.cost.slowest`, "total" ms, "count", "shown" share, "device", "batch", "note",
+        "shared": a sentence where a training run went on meanwhile, else ""}."""
         if not one_measurement.acquire(blocking=False):
             return {"error": BUSY}
         try:
-            return _answered(asked, _times)
+            before = trains()
+            answer = _answered(asked, _times)
+            return answer if "error" in answer else {**answer, "shared": SHARED if before or trains() else ""}
         finally:
             one_measurement.release()
 
@@ -144,6 +153,7 @@ def _memory(wish: Wish, _: Mapping) -> dict:
     quiet = _step(wish, wish.batch, train_bn=False) if frozen and train_bn else step
     return {
         **asdict(step),
+        "gradients_in_all": BYTES_A_GRADIENT * freeze_rows(wish.trace, frozen, train_bn).totals.trainable,
         "there": there,
         "where": where,
         "largest": largest,

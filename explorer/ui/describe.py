@@ -17,7 +17,7 @@ from explorer.models.build import build_model
 from explorer.models.weights import WeightsReport, describe_imagenet
 from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec, count_frozen
 from explorer.trace.explain import batch_failure
-from explorer.trace.hints import early_cut, hints, percent
+from explorer.trace.hints import early_cut, hints, later_cut, percent
 from explorer.trace.memory import kept_per_layer
 from explorer.trace.records import Trace, freeze_rows, groups_of
 from explorer.trace.summary import torchinfo_text
@@ -32,8 +32,9 @@ from explorer.views.cost import cost
 from explorer.views.groups import groups
 from explorer.views.measures import MEASURES, with_kept
 from explorer.views.numbers import numbers, short
-from explorer.views.ribbon import NO_RIBBON, marked, ribbon
+from explorer.views.ribbon import NO_RIBBON, cut_name, marked, ribbon
 from explorer.views.source import fastai_call, script, why_no_fastai
+from explorer.views.stages import body_stages
 from explorer.views.table import table
 from explorer.views.tree import tree
 
@@ -137,7 +138,7 @@ def one_tab(view: View, reading: Reading, shown: Trace, services: Services) -> d
         return {"layers": table(laid_over(reading, shown, view.measure), fields(spec), measure)}
     if view.tab == "cost":
         frozen = frozen_count(reading.train, len(groups_of(shown)))
-        return {"cost": cost(spec, shown, reading.train, frozen)}
+        return {"cost": cost(spec, shown, reading.train, frozen, view.measure)}
     if view.tab == "activations":
         return {"activations": activations(spec, shown, **in_use(spec, services))}
     if view.tab == "code":
@@ -174,12 +175,13 @@ def question(spec: ClassifierSpec) -> dict[str, str]:
     cut, arch = early_cut(spec), spec.body.arch
     if cut is None:
         return {}
+    later = later_cut(spec)
     return {
         "about": place_of(spec),
         "text": f"The cut {cut.name} keeps {percent(cut.share)} of {arch}'s parameters: train on what is left, "
-        "or cut later?",
+        f"or cut after {later.value}?",
         "train": "Train anyway",
-        "later": f"Cut at {resolve_cut(arch).name}",
+        "later": later.label,
     }
 
 
@@ -209,7 +211,8 @@ def draw_pinned(pinned: Reading | None, services: Services, measure: str = "") -
 def design(reading: Reading) -> Design:
     """One side of a comparison. Raises SpecError where nothing can be built."""
     shown = shown_trace(reading.spec, reading.train)
-    behind = ribbon(reading.spec, shown, legal_cuts(reading.spec.body.arch))["behind"]
+    body = reading.spec.body
+    behind = cut_name(resolve_cut(body.arch, body.cut).name, body_stages(shown))
     return Design(reading.spec, shown, behind, reading.train)
 
 

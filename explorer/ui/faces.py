@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from explorer.data.batches import data_uri, normalise
 from explorer.data.pictures import read_picture
 from explorer.models.bodies import create_body
+from explorer.models.draws import same_draws
 from explorer.spec import BodySpec, ClassifierSpec, Size, sides
 from explorer.trace import activations
 from explorer.trace.tracer import trace
 from explorer.train.learner import statistics
-from explorer.ui.draws import same_draws
 from explorer.ui.services import Services
 from explorer.ui.widget import ASSETS
 from explorer.views.previews import face_png

@@ -17,7 +17,16 @@ from explorer.models.archs import get_arch, is_arch
 from explorer.models.bodies import Cut, legal_cuts, resolve_cut
 from explorer.models.build import blamed
 from explorer.models.timm_archs import is_timm
-from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec, check_size, check_whole
+from explorer.spec import (
+    LARGEST_SIDE,
+    BodySpec,
+    ClassifierSpec,
+    SpecError,
+    TrainSpec,
+    UnetSpec,
+    check_size,
+    check_whole,
+)
 from explorer.train.schedule import group_rates
 from explorer.views.numbers import rate as words
 
@@ -28,7 +37,7 @@ AUGMENTATIONS = {"Basic": "basic", "None": "none"}
 SIZES = {"Small": "small", "Medium": "medium", "Large": "large"}
 
 MOST_GROUPS = 64
-LARGEST = 2048  # pixels of a side
+LONGEST_NAME = 60  # letters of a cut's name in a sentence
 
 # What the sliders reach, by field; a spec may hold more.
 BUILD_REACH = {"body.size": (32, 512), "body.n_in": (1, 12), "head.ps": (0.0, 0.95)}
@@ -41,14 +50,18 @@ Values = Mapping[str, object]
 class Reading:
     """Both specs, and by field the sentence for each value that could not be used."""
 
-    spec: ClassifierSpec
+    spec: ClassifierSpec | UnetSpec
     train: TrainSpec
     problems: Mapping[str, str] = field(default_factory=dict)
+    build_marks: tuple[str, ...] = ("body.", "width", "head.", "n_out", "ps_each")
 
     @property
     def builds(self) -> bool:
-        """Whether the picture may follow: nothing that the model is made of is in doubt."""
-        return not any(name.startswith(("body.", "width", "head.", "n_out", "ps_each")) for name in self.problems)
+        """Whether the picture may follow: nothing that the model is made of is in doubt.
+
+        The names of such fields begin with `build_marks`.
+        """
+        return not any(name.startswith(self.build_marks) for name in self.problems)
 
 
 def read(values: Values, is_allowed_file: Callable[[str], bool]) -> Reading:
@@ -105,7 +118,7 @@ def _short(value: object) -> str:
     return "nothing at all" if value is None or value == "" else f"“{str(value)[:40]}”"
 
 
-def _word(place: str, what: str, words: Mapping[str, object], value: object):
+def word(place: str, what: str, words: Mapping[str, object], value: object):
     if not isinstance(value, str) or value not in words:
         raise SpecError(place, f"{what} is one of {', '.join(words)}, not {_short(value)}.")
     return words[value]
@@ -128,7 +141,7 @@ def _arch(values: Values, _files) -> str:
 
 
 def _weights(values: Values, is_allowed_file) -> str:
-    kind = _word("body.weights", "Weights", WEIGHTS, values.get("weights"))
+    kind = word("body.weights", "Weights", WEIGHTS, values.get("weights"))
     if kind != "file":
         return kind
     path = values.get("file")
@@ -146,14 +159,23 @@ def _size(values: Values, _files) -> int | tuple[int, ...]:
     text = "" if text is None else str(text).strip()
     if not text:
         return _within_reach("body.size", "The image size", height)
-    typed = [whole("width", "The width", part.strip()) for part in re.split("[x×]", text)]
-    size = (height, *typed) if len(typed) == 1 else tuple(typed)
+    typed = _typed_sides(text)
+    size = (height, *typed) if len(typed) == 1 else typed
     try:
-        check_size("width", size, LARGEST)
+        check_size("body.size", size, LARGEST_SIDE)
     except SpecError as error:
-        own = len(typed) > 1 or not str(error).startswith("The image height")
-        raise SpecError("width" if own else "body.size", str(error)) from error
+        slider = len(typed) == 1 and error.field == "body.size.height"
+        raise SpecError("body.size" if slider else "width", str(error)) from error
     return size
+
+
+def _typed_sides(text: str) -> tuple[int, ...]:
+    """ "131" is a width, "97×131" and "97x131" are height and width."""
+    try:
+        return tuple(whole("width", "A side", part.strip()) for part in re.split("[x×]", text))
+    except SpecError as error:
+        said = f"The width must be a whole number, or height×width such as 97×131, not {_short(text)}."
+        raise SpecError("width", said) from error
 
 
 def _cut(values: Values, _files) -> int | str | None:
@@ -168,6 +190,18 @@ def _cut(values: Values, _files) -> int | str | None:
     except ValueError:
         return None
     return None if place.name == resolve_cut(arch).name else place.name
+
+
+def dropped_cut(values: Values) -> str:
+    """The cut that somebody chose in another body and that this one has not; "" where there is none."""
+    arch, cut = values.get("arch"), _part(values, "cut", "value")
+    if not is_arch(arch) or not isinstance(cut, str) or cut in ("", _part(values, "cut", "own")):
+        return ""
+    try:
+        resolve_cut(arch, cut)
+    except ValueError:
+        return cut[:LONGEST_NAME]
+    return ""
 
 
 def _widths(values: Values, _files) -> tuple[int, ...] | None:
@@ -209,7 +243,7 @@ BUILD_FIELDS: dict[str, Callable[[Values, Callable[[str], bool]], object]] = {
     "body.cut": _cut,
     "body.size": _size,
     "body.n_in": lambda v, _: _within_reach("body.n_in", "The number of input channels", v.get("n_in")),
-    "head.pool": lambda v, _: _word("head.pool", "Pooling", POOLS, v.get("pool")),
+    "head.pool": lambda v, _: word("head.pool", "Pooling", POOLS, v.get("pool")),
     "head.lin_ftrs": _widths,
     "head.ps": _dropout,
     "head.first_bn": _flag("first_bn"),
@@ -266,7 +300,7 @@ def _frozen(values: Values) -> bool | int:
 
 TRAIN_FIELDS: dict[str, Callable[[Values], object]] = {
     "data": _data,
-    "data_size": lambda v: _word("data_size", "The size of the set", SIZES, v.get("data_size")),
+    "data_size": lambda v: word("data_size", "The size of the set", SIZES, v.get("data_size")),
     "difficulty": lambda v: number("difficulty", "Difficulty", v.get("difficulty")),
     "epochs": lambda v: whole("epochs", "The number of epochs", v.get("epochs")),
     "lr": _rate,
@@ -274,9 +308,9 @@ TRAIN_FIELDS: dict[str, Callable[[Values], object]] = {
     "batch_size": lambda v: whole("batch_size", "The batch size", v.get("batch_size")),
     "frozen": _frozen,
     "train_bn": lambda v: bool(v.get("train_bn")),
-    "schedule": lambda v: _word("schedule", "The schedule", SCHEDULES, v.get("schedule")),
+    "schedule": lambda v: word("schedule", "The schedule", SCHEDULES, v.get("schedule")),
     "wd": lambda v: number("wd", "Weight decay", v.get("wd")),
-    "augment": lambda v: _word("augment", "Augmentation", AUGMENTATIONS, v.get("augment")),
+    "augment": lambda v: word("augment", "Augmentation", AUGMENTATIONS, v.get("augment")),
     "seed": lambda v: whole("seed", "The seed", v.get("seed")),
     "freeze_epochs": lambda v: whole("freeze_epochs", "The number of frozen epochs", v.get("freeze_epochs")),
     "valid_pct": lambda v: number("valid_pct", "The share held back for validation", v.get("valid_pct")),
@@ -308,32 +342,46 @@ def within_reach(spec, reach: Mapping[str, tuple[float, float]]):
 
 def show(spec: ClassifierSpec, train: TrainSpec) -> dict[str, object]:
     """What each control should hold for these specs; `cut` and `groups` follow from the picture and are not here."""
-    body, head = spec.body, spec.head
-    names = {value: name for name, value in WEIGHTS.items()}
+    head = spec.head
     each = isinstance(head.ps, tuple)
     return {
-        "arch": body.arch,
-        "weights": names.get(body.weights or "random", "File"),
-        "size": _height_shown(body),
-        "width": _width_text(body),
-        "n_in": body.n_in,
-        "pool": _name_of(POOLS, head.pool),
+        **show_body(spec.body),
+        "pool": name_of(POOLS, head.pool),
         "ps": min(max(head.ps) if each else head.ps, BUILD_REACH["head.ps"][1]),
         "ps_each": ", ".join(f"{p:g}" for p in head.ps) if each else "",
         "first_bn": head.first_bn,
         "bn_final": head.bn_final,
         "lin_first": head.lin_first,
         "y_range": "" if head.y_range is None else f"{head.y_range[0]:g}, {head.y_range[1]:g}",
+        **show_train(train),
+    }
+
+
+def show_body(body: BodySpec) -> dict[str, object]:
+    """What the controls of a body should hold, but for its cut."""
+    names = {value: name for name, value in WEIGHTS.items()}
+    return {
+        "arch": body.arch,
+        "weights": names.get(body.weights or "random", "File"),
+        "size": _height_shown(body),
+        "width": _width_text(body),
+        "n_in": body.n_in,
+    }
+
+
+def show_train(train: TrainSpec) -> dict[str, object]:
+    """What the controls of the training panel should hold, but for the groups."""
+    return {
         "data": train.data,
-        "data_size": _name_of(SIZES, train.data_size),
+        "data_size": name_of(SIZES, train.data_size),
         "difficulty": train.difficulty,
         "epochs": train.epochs,
         "rate": words(train.lr),
         "batch_size": train.batch_size,
         "train_bn": train.train_bn,
-        "schedule": _name_of(SCHEDULES, train.schedule),
+        "schedule": name_of(SCHEDULES, train.schedule),
         "wd": f"{train.wd:g}",
-        "augment": _name_of(AUGMENTATIONS, train.augment),
+        "augment": name_of(AUGMENTATIONS, train.augment),
         "seed": train.seed,
         "freeze_epochs": train.freeze_epochs,
         "valid_pct": train.valid_pct,
@@ -354,11 +402,11 @@ def _width_text(body: BodySpec) -> str:
     return "" if width == height else str(width)
 
 
-def _name_of(words: Mapping[str, object], value: object) -> str:
+def name_of(words: Mapping[str, object], value: object) -> str:
     return next(name for name, meaning in words.items() if meaning == value)
 
 
-def cut_steps(spec: ClassifierSpec) -> dict[str, object]:
+def cut_steps(spec: ClassifierSpec | UnetSpec) -> dict[str, object]:
     """What the cut's stepper shows: every legal cut, and which one stands."""
     arch = spec.body.arch
     return {

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import plotly
 import torch
@@ -32,7 +33,7 @@ class Services:
 
     is_allowed_file   whether a weights file of this machine may be opened: uploaded here, or in EXPLORER_WEIGHTS
     device, device_kind   what training will run on: words for people, and "cuda", "mps" or "cpu"
-    load_data         `data.registry.load`, remembering the last few sets
+    load_data, load_dense   `data.registry.load` and `data.dense.load_dense`, remembering the last few sets
     is_public         on a hosted Space
     """
 
@@ -57,19 +58,19 @@ def open_services() -> Services:
         is_allowed_file=upload_folder_only(folders),
         device=describe_device(where),
         device_kind=torch.device(where).type,
-        load_data=remembering_loader(),
+        load_data=remembering(load),
         is_public="SPACE_ID" in os.environ,
     )
 
 
-def remembering_loader() -> Callable[..., DataSet]:
-    """`data.registry.load` that remembers the last few sets, until their folders change, with little kept decoded."""
+def remembering(load: Callable[..., Any]) -> Callable[..., Any]:
+    """A loader of sets that remembers the last few, until their folders change, with little kept decoded."""
 
     @lru_cache(maxsize=4)
-    def kept(mark: Hashable, name: str, **options) -> DataSet:
+    def kept(mark: Hashable, name: str, **options):
         return load(name, keep=KEPT_BYTES, **options)
 
-    def load_data(name: str, **options) -> DataSet:
+    def remembered(name: str, **options):
         return kept(fingerprint(name), name, **options)
 
-    return load_data
+    return remembered

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from explorer.data.registry import list_data
+from explorer.data.registry import Choice
 from explorer.jobs.record import spec_from_dict
 from explorer.jobs.store import RunRecord
-from explorer.spec import ClassifierSpec, size_text
+from explorer.spec import ClassifierSpec, UnetSpec, size_text
 from explorer.trace.tracer import trace
 from explorer.train.events import Activations
 from explorer.ui.controls import count, dropdown, segments, slider, switch, text
 from explorer.ui.read import AUGMENTATIONS, SCHEDULES, SIZES, TRAIN_REACH
 from explorer.ui.services import PLOTLY_JS, Services
+from explorer.ui.unet_read import KINDS, LOSS_WORDS
 from explorer.ui.widget import widget
 from explorer.views import curves
 from explorer.views.activations import layer_words
+
+DECODER_WORDS = {kind: words for words, kind in KINDS.items()}
 
 
 @dataclass(frozen=True)
@@ -33,30 +36,50 @@ class TrainPanel:
     hint: gr.HTML
 
 
-def train_panel(services: Services, first: dict) -> TrainPanel:
-    """Lay out the panel with first values by control name; nothing listens yet."""
+def train_panel(
+    services: Services, first: dict, choices: tuple[Choice, ...], *, page: str = "", styles: tuple[str, ...] = ()
+) -> TrainPanel:
+    """Lay out the panel with first values by control name; nothing listens yet.
+
+    choices  sets to train on
+    page     begins the ids of its components: "unet-"
+    styles   drawn pictures whose style can be learnt; with them come loss, style and a style picture of one's own
+    """
     c: dict[str, gr.Component] = {}
     with gr.Row(elem_classes="bar"):
         gr.HTML("<h2>Train</h2>", apply_default_css=False, min_width=0)
-        go = gr.Button("Train", variant="primary", elem_id="go", min_width=0)
-        halt = gr.Button("Stop", elem_id="halt", min_width=0, interactive=False)
-    question = widget("question", {}, events=("answered",))
-    sets = [(" · ".join(filter(None, (choice.label, choice.download))), choice.name) for choice in list_data()]
+        go = gr.Button("Train", variant="primary", elem_id=f"{page}go", min_width=0)
+        halt = gr.Button("Stop", elem_id=f"{page}halt", min_width=0, interactive=False)
+    question = widget("question", {}, events=("answered",), elem_id=f"{page}question")
+    sets = [(" · ".join(filter(None, (choice.label, choice.download))), choice.name) for choice in choices]
     with gr.Row(elem_classes="set"):
-        c["data"] = dropdown("data", "Data", sets, first["data"], elem_classes="field", filterable=False, min_width=0)
-        c["epochs"] = count("epochs", "Epochs", first["epochs"])
-        c["rate"] = text("rate", "Rate", first["rate"])
-        c["batch_size"] = count("batch_size", "Batch", first["batch_size"])
-    hint = widget("line", first["datahint"], elem_id="datahint")
-    c["path"] = text("path", "Folder on this machine", placeholder="/home/me/pictures", visible=False)
-    c["schedule"] = segments("schedule", "Schedule", SCHEDULES, first["schedule"], show_label=False)
-    more = gr.Accordion("More", open=False, elem_id="train_more", elem_classes="fold")
+        c["data"] = dropdown(
+            f"{page}data", "Data", sets, first["data"], elem_classes="field", filterable=False, min_width=0
+        )
+        c["epochs"] = count(f"{page}epochs", "Epochs", first["epochs"])
+        c["rate"] = text(f"{page}rate", "Rate", first["rate"])
+        c["batch_size"] = count(f"{page}batch_size", "Batch", first["batch_size"])
+    hint = widget("line", first["datahint"], elem_id=f"{page}datahint")
+    c["path"] = text(f"{page}path", "Folder on this machine", placeholder="/home/me/pictures", visible=False)
+    c["schedule"] = segments(f"{page}schedule", "Schedule", SCHEDULES, first["schedule"], show_label=False)
+    if styles:
+        c["loss"] = segments(f"{page}loss", "Loss", LOSS_WORDS, first["loss"], visible=False)
+        c["style"] = dropdown(f"{page}style", "Style", styles, first["style"], filterable=False, visible=False)
+        c["style_file"] = gr.File(
+            show_label=False, elem_id=f"{page}style_file", visible=False, height=104, file_types=["image"],
+            type="filepath",
+        )  # fmt: skip
+    more = gr.Accordion("More", open=False, elem_id=f"{page}train_more", elem_classes="fold")
     with more, gr.Column(elem_classes="stack"):
         c["data_size"] = segments(
-            "data_size", "Drawn set", SIZES, first["data_size"], help="400, 1,600 or 6,000 pictures to learn from."
+            f"{page}data_size",
+            "Drawn set",
+            SIZES,
+            first["data_size"],
+            help="400, 1,600 or 6,000 pictures to learn from.",
         )
         c["difficulty"] = slider(
-            "difficulty",
+            f"{page}difficulty",
             "Difficulty",
             0,
             1,
@@ -65,22 +88,34 @@ def train_panel(services: Services, first: dict) -> TrainPanel:
             help="Clutter, noise and cover in the drawings.",
         )
         c["augment"] = segments(
-            "augment", "Augmentation", AUGMENTATIONS, first["augment"], help="Turn, zoom, warp and light at random."
+            f"{page}augment",
+            "Augmentation",
+            AUGMENTATIONS,
+            first["augment"],
+            help="Turn, zoom, warp and light at random.",
         )
         with gr.Row(elem_classes="three"):
-            c["freeze_epochs"] = count("freeze_epochs", "Frozen epochs", first["freeze_epochs"])
-            c["wd"] = text("wd", "Weight decay", first["wd"])
-            c["seed"] = count("seed", "Seed", first["seed"])
+            c["freeze_epochs"] = count(f"{page}freeze_epochs", "Frozen epochs", first["freeze_epochs"])
+            c["wd"] = text(f"{page}wd", "Weight decay", first["wd"])
+            c["seed"] = count(f"{page}seed", "Seed", first["seed"])
         c["valid_pct"] = slider(
-            "valid_pct",
+            f"{page}valid_pct",
             "Held back",
             *TRAIN_REACH["valid_pct"],
             first["valid_pct"],
             step=0.05,
             help="Share for validation, of folders without a split.",
         )
-        c["train_bn"] = switch("train_bn", first["train_bn"], help="Norm layers learn in frozen groups too")
-    run = widget("run", idle_run(services), events=("ended", "attached"), server_functions=[poll_function(services)])
+        c["train_bn"] = switch(
+            f"{page}train_bn", first["train_bn"], label="train_bn", help="Norm layers learn in frozen groups too"
+        )
+    run = widget(
+        "run",
+        idle_run(services),
+        events=("ended", "attached"),
+        server_functions=[poll_function(services)],
+        elem_id=f"{page}run",
+    )
     return TrainPanel(c, go, halt, question, run, hint)
 
 
@@ -117,13 +152,17 @@ def poll_function(services: Services) -> Callable[[object], dict]:
 def run_title(record: RunRecord) -> str:
     """ "resnet34 to layer3 at 224 px, concat, 512 → 10" of a recorded run."""
     spec = spec_of(record)
-    body, head = spec.body, spec.head
+    body = spec.body
     place = "" if body.cut is None else f" to {body.cut}"
-    widths = " → ".join(map(str, (*head.widths, spec.n_out)))
-    return f"{body.arch}{place} at {size_text(body.size)} px, {head.pool or 'no pooling'}, {widths}"
+    if isinstance(spec, UnetSpec):
+        top = f"{DECODER_WORDS[spec.decoder.kind]}, {spec.n_out} outputs"
+    else:
+        widths = " → ".join(map(str, (*spec.head.widths, spec.n_out)))
+        top = f"{spec.head.pool or 'no pooling'}, {widths}"
+    return f"{body.arch}{place} at {size_text(body.size)} px, {top}"
 
 
-def spec_of(record: RunRecord) -> ClassifierSpec:
+def spec_of(record: RunRecord) -> ClassifierSpec | UnetSpec:
     """The spec that a run was recorded with."""
     return spec_from_dict(record.family, record.spec)
 

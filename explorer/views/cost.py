@@ -9,10 +9,14 @@ from explorer import link
 from explorer.spec import HEAD, ClassifierSpec, TrainSpec
 from explorer.trace.records import Layer, Trace, inside
 from explorer.views.activations import own_paths
-from explorer.views.stages import Stage, body_stages
+from explorer.views.stages import Stage, below, body_stages
 
 TRAINER = {"precision": "float32", "optimizer": "adamw"}
 """What the trainer of this app does."""
+
+DECODER = "decoder"
+REPEATED = ("blocks", "steps")
+DECODER_WORDS = {"norm": "bottom norm", "relu": "bottom ReLU", "last_shuffle": "last doubling", "cross": "last cross"}
 
 TOP = 12  # layers that are listed with their time
 NOTICEABLE = 1.05  # a memory so many times as large is worth a sentence
@@ -37,14 +41,15 @@ class Part:
     activation_bytes: int
 
 
-def cost(spec: ClassifierSpec, trace: Trace, train: TrainSpec, frozen: int) -> dict:
+def cost(spec: ClassifierSpec, trace: Trace, train: TrainSpec, frozen: int, measure: str = "") -> dict:
     """The value of `Explorer.cost`: where parameters, MACs and activations are, and what to ask the server about.
 
-    frozen  how many groups do not learn in the end, from the input on
+    frozen   how many groups do not learn in the end, from the input on
+    measure  the cost that is laid over the pictures, of `views.measures.MEASURES`; "" for none
 
     {"spec": text for the server, "batch", "size", "trainer": {"precision", "optimizer"}, "failure": "" or a sentence,
-    "parts": [{"name", "what", "qual", "quals", "group", "params", "macs", "bytes"}], "arch"}. In a model that does
-    not run, MACs and bytes of a part are None.
+    "parts": [{"name", "what", "qual", "quals", "group", "params", "macs", "bytes"}], "arch", "measure"}. In a model
+    that does not run, MACs and bytes of a part are None.
     """
     runs = trace.failure is None
     return {
@@ -54,6 +59,7 @@ def cost(spec: ClassifierSpec, trace: Trace, train: TrainSpec, frozen: int) -> d
         "batch": train.batch_size,
         "trainer": TRAINER,
         "failure": "" if runs else trace.failure.reason,
+        "measure": measure,
         "parts": [
             {
                 "name": part.name,
@@ -79,8 +85,8 @@ def asked_about(spec: ClassifierSpec, train: TrainSpec, frozen: int) -> str:
 def parts(trace: Trace) -> tuple[Part, ...]:
     """The body's stages, the head, and what stands outside of them where that costs something; together the totals."""
     found = [_stage_part(stage) for stage in body_stages(trace)]
-    head = [layer for layer in trace.layers if layer.qual == "1"]
-    found += [_part("head", "pool and linear layers", row.qual, (row.qual,), HEAD, trace.layers) for row in head]
+    body, *tops = (layer for layer in trace.layers if layer.depth == 0)
+    found += [part for top in tops for part in _top_parts(top, trace.layers)]
     rest = trace.totals
     left = (
         rest.params - sum(part.params for part in found),
@@ -88,8 +94,22 @@ def parts(trace: Trace) -> tuple[Part, ...]:
         rest.activation_bytes - sum(part.activation_bytes for part in found),
     )
     if any(left):
-        found.append(Part("the rest", "tokens and positions", "0", ("0",), found[0].group, *left))
+        found.append(Part("the rest", "tokens and positions", body.qual, (body.qual,), found[0].group, *left))
     return tuple(found)
+
+
+def _top_parts(top: Layer, layers: tuple[Layer, ...]) -> list[Part]:
+    """A classifier's head as one part; a decoder's blocks one by one."""
+    if top.qual != DECODER:
+        return [_part("head", "pool and linear layers", top.qual, (top.qual,), HEAD, layers)]
+    found = []
+    for row in below(layers, DECODER):
+        blocks = below(layers, row.qual) if row.name in REPEATED else []
+        found += [(f"up {i}", block) for i, block in enumerate(blocks, 1)] or [
+            (DECODER_WORDS.get(row.name, row.name), row)
+        ]
+    named = [_part(name, row.cls, row.qual, (row.qual,), HEAD, layers) for name, row in found]
+    return [part for part in named if part.params or part.macs or part.activation_bytes]
 
 
 def by_part(found: Sequence[Part], numbers: Mapping[str, int]) -> list[int]:
@@ -188,10 +208,8 @@ def _part(name: str, what: str, qual: str, quals: tuple[str, ...], group: str, l
 
 
 def _what(stage: Stage) -> str:
-    """What the stage is made of: "BasicBlock ×3", "Conv2d"."""
-    blocks = stage.main.blocks
-    cls = blocks[0].cls if blocks else stage.main.row.cls
-    return f"{cls} ×{stage.blocks}" if stage.blocks > 1 else cls
+    """What the stage is made of: "BasicBlock ×3", "InceptionB, InceptionC ×4"."""
+    return ", ".join(f"{cls} ×{count}" if count > 1 else cls for cls, count in stage.contents)
 
 
 def _without(nameless: set[str], path: str) -> str:

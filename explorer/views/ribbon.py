@@ -148,7 +148,7 @@ def _stage(stage: Stage, failure: Failure | None, frozen_groups: set[str]) -> di
     out = channels_first(stage.shown.row.out_shape, stage.shown.picture) if stage.shown.row.out_shape else None
     state = "failed" if broken is not None else "ok" if out else "unknown"
     params, macs = sum(row.params for row in stage.rows), sum(row.macs for row in stage.rows)
-    what = _times(stage.blocks, stage.main.blocks[0].cls if stage.main.blocks else stage.main.row.cls)
+    what = ", ".join(_times(count, cls) for cls, count in stage.contents)
     group = _word(stage.group)
     return {
         "name": stage.name,

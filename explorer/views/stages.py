@@ -15,6 +15,7 @@ squeezenet, densenet); a part that holds several stacks of blocks ("trunk_output
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -106,6 +107,12 @@ class Stage:
         return sum(len(item.blocks) for item in self.items) or self.slabs
 
     @property
+    def contents(self) -> tuple[tuple[str, int], ...]:
+        """Classes of what its slabs stand for, in order, and how many there are of each."""
+        classes = [row.cls for item in self.items if item.slabs for row in item.blocks or (item.row,)]
+        return tuple(Counter(classes or [self.main.row.cls]).items())
+
+    @property
     def behind(self) -> int:
         """How many layers without a slab follow its slabs."""
         return sum(not item.slabs for item in self.items)
@@ -139,7 +146,7 @@ def body_stages(trace: Trace) -> tuple[Stage, ...]:
 def body_items(layers: tuple[Layer, ...]) -> tuple[Item, ...]:
     """The body's children, or those of its only child with layers inside, and what follows that one; opened where they
     hold several stacks."""
-    first, *behind = below(layers, "0")
+    first, *behind = below(layers, layers[0].qual)
     children, prefix, frames = [first], "", ()
     if first.container and not any(child.container for child in behind):
         frames = (first,)
@@ -291,7 +298,7 @@ def _named(stages: list[Stage], mixed: bool) -> tuple[Stage, ...]:
             inner = main.name in HOLDERS and stage.blocks > 1
             names.append(_own_name([row.name for row in stage.main.blocks] if inner else stacked or parts))
         elif mixed:
-            names.append("stem" if not k else _own_name([weighty[0].row.name]))
+            names.append("stem" if not k else _own_name([item.row.name for item in weighty]))
         else:
             names.append(_own_name([stage.main.row.name]))
     count = iter(range(1, len(names) + 1))

@@ -140,9 +140,9 @@ def test_who_is_asked_can_cut_later_instead(open_page, app):
     page = open_page("?arch=resnet18&cut=layer1.0&weights=random&size=32&epochs=3")
     before = runs_in(app)
     page.click("#go")
-    page.click("#question .btn:has-text('Cut at layer4')")
+    page.click("#question .btn:has-text('Cut after layer1')")
     page.wait_for_selector("#question section", state="hidden")
-    page.wait_for_selector("#cut:has-text('layer4')")
+    page.wait_for_selector("#cut .step:has-text('layer1')")
     assert page.input_value("#epochs :is(input, textarea)") == "3" and runs_in(app) == before
 
 

@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 import torchvision
-from torch import nn
+from torch import fx, nn
 
+from explorer.models.archs import OPTIONS
 from explorer.models.bodies import legal_cuts, list_archs, read_graph, skips
-from explorer.models.graphs import MAP_LAST, alone, record
+from explorer.models.graphs import MAP_LAST, alone, record, record_calls
 from explorer.models.graphs import read_graph as read_network
 from explorer.models.meta import Blank, to_blank
 
@@ -222,3 +223,26 @@ def test_other_threads_run_modules_while_one_traces():
         assert all(torch.equal(out.result(), expected) for out in outs)
         assert len({len(future.result()[0].nodes) for future in traced}) == 1
     assert nn.Module.__call__.__module__ == "torch.nn.modules.module"
+
+
+@pytest.mark.parametrize("name", list_archs())
+def test_calls_alone_give_the_graph_that_torch_fx_gives(name):
+    with Blank():
+        network = to_blank(torchvision.models.get_model(name, **OPTIONS.get(name, {}))).eval()
+    if name.startswith("vit") or name == "maxvit_t":  # they compute with a parameter, and go through a list of blocks
+        with pytest.raises(ValueError, match="does more than call its children"):
+            record_calls(network)
+    else:
+        assert told(*record_calls(network)) == told(*record(network, opened=True))
+
+
+def told(graph: fx.Graph, names: dict[fx.Node, str]) -> list[tuple]:
+    return [(names[node], node.op, str(node.target), str(node.args), str(node.kwargs)) for node in graph.nodes]
+
+
+def test_a_recorded_network_is_left_as_it_was():
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), nn.Sequential(), nn.ReLU()).train()
+    children = list(network.children())
+    graph, names = record_calls(network)
+    assert list(names.values()) == ["x", "0", "1", "2", "output"] and len(graph.nodes) == 5
+    assert network.training and list(network.children()) == children

@@ -19,6 +19,7 @@ from explorer.spec import BodySpec, ClassifierSpec, TrainSpec
 from explorer.train.events import EpochDone, Step
 from explorer.train.loop import Loaders, train_loop
 from explorer.train.schedule import Phase, phases
+from explorer.train.tasks import Classification
 
 pytest.importorskip("fastai")
 from fastai.callback.core import Callback  # noqa: E402
@@ -102,9 +103,9 @@ def run_fastai(built, batches, fit, train_bn: bool, wd: float) -> Run:
 
 def run_ours(built, batches, plan: list[Phase], train_bn: bool, wd: float) -> Run:
     model = copy.deepcopy(built.model)
-    loaders = Loaders(lambda: batches[0], lambda: batches[1], STEPS, CLASSES)
+    loaders = Loaders(lambda: batches[0], lambda: batches[1], STEPS)
     torch.manual_seed(7)
-    events = list(train_loop(model, built.groups, loaders, plan, train_bn=train_bn, wd=wd))
+    events = list(train_loop(model, built.groups, loaders, plan, Classification(CLASSES), train_bn=train_bn, wd=wd))
     steps = [event.loss for event in events if isinstance(event, Step)]
     epochs = [(e.train_loss, e.valid_loss, e.metrics[0][1]) for e in events if isinstance(e, EpochDone)]
     return Run(steps, epochs, model, [])

@@ -8,6 +8,7 @@ from torch import nn
 
 from explorer.models.groups import Group
 from explorer.train.loop import Loaders
+from explorer.train.tasks import Classification
 
 
 class Toy:
@@ -27,7 +28,8 @@ class Toy:
         y = torch.arange(steps * batch) % classes
         x = torch.rand(steps * batch, 3, 8, 8, generator=generator) + nn.functional.one_hot(y, 3)[:, :, None, None]
         self.batches = list(zip(x.split(batch), y.split(batch), strict=True))
-        self.loaders = Loaders(lambda: self.batches, lambda: self.batches, steps, classes, sample=(0, 3, 7))
+        self.loaders = Loaders(lambda: self.batches, lambda: self.batches, steps)
+        self.task = Classification(classes, sample=(0, 3, 7))
 
 
 @pytest.fixture

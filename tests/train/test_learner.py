@@ -18,7 +18,7 @@ from explorer.data.dataset import DataError, DataSet, Split
 from explorer.jobs.worker import look_inside
 from explorer.models.build import build_model
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, TrainSpec
-from explorer.train import learner
+from explorer.train import learner, tasks
 from explorer.train.events import (
     ENDINGS,
     Activations,
@@ -295,13 +295,13 @@ def test_a_weight_that_is_not_finite_stops_the_first_batch_and_names_its_layer(d
 
 def test_a_run_that_diverges_keeps_the_last_good_weights(data, tmp_path, monkeypatch):
     losses = iter([False] * 7 + [True] * 100)
-    forward = learner.train_loop.__globals__["cross_entropy"]
+    forward = tasks.cross_entropy
 
     def spoiled(out, y, reduction="mean"):
         loss = forward(out, y, reduction=reduction)
         return loss * float("nan") if reduction == "mean" and next(losses) else loss
 
-    monkeypatch.setitem(learner.train_loop.__globals__, "cross_entropy", spoiled)
+    monkeypatch.setattr(tasks, "cross_entropy", spoiled)
     failed = run(weights_out=tmp_path)[-1]
     assert isinstance(failed, Failed) and failed.epoch == 1
     assert "epoch 2, batch 3" in failed.reason and "lower learning rate" in failed.reason

@@ -7,7 +7,7 @@ import torch
 
 from explorer.train.diagnose import check_runs, first_not_finite, growth_sentence
 from explorer.train.events import EpochDone, Predictions, Step, Stopped
-from explorer.train.loop import Diverged, train_loop, validate
+from explorer.train.loop import Diverged, train_loop
 from explorer.train.schedule import Phase
 
 
@@ -20,36 +20,38 @@ def snapshot(model) -> dict[str, torch.Tensor]:
 
 
 def test_events_come_in_their_order(toy):
-    events = list(train_loop(toy.model, toy.groups, toy.loaders, plan(epochs=2)))
+    events = list(train_loop(toy.model, toy.groups, toy.loaders, plan(epochs=2), toy.task))
     assert [type(event) for event in events] == ([Step] * 5 + [EpochDone, Predictions]) * 2
     assert [event.step for event in events if isinstance(event, Step)] == list(range(1, 11))
     assert [event.epoch for event in events if isinstance(event, EpochDone)] == [1, 2]
 
 
 def test_a_toy_is_learnt(toy):
-    events = list(train_loop(toy.model, toy.groups, toy.loaders, plan(epochs=20, lr=0.05)))
+    events = list(train_loop(toy.model, toy.groups, toy.loaders, plan(epochs=20, lr=0.05), toy.task))
     done = [event for event in events if isinstance(event, EpochDone)]
     assert done[-1].valid_loss < 0.2 < done[0].valid_loss
     assert dict(done[-1].metrics)["accuracy"] > 0.95
 
 
 def test_the_smoothed_loss_lives_through_a_phase_and_starts_again_in_the_next(toy):
-    steps = [e for e in train_loop(toy.model, toy.groups, toy.loaders, plan(1) + plan(1)) if isinstance(e, Step)]
+    steps = [
+        e for e in train_loop(toy.model, toy.groups, toy.loaders, plan(1) + plan(1), toy.task) if isinstance(e, Step)
+    ]
     assert steps[0].smooth == pytest.approx(steps[0].loss) and steps[5].smooth == pytest.approx(steps[5].loss)
-    steps = [e for e in train_loop(toy.model, toy.groups, toy.loaders, plan(2)) if isinstance(e, Step)]
+    steps = [e for e in train_loop(toy.model, toy.groups, toy.loaders, plan(2), toy.task) if isinstance(e, Step)]
     assert steps[5].smooth != pytest.approx(steps[5].loss)
 
 
 def test_the_rate_told_is_the_heads_and_follows_the_schedule(toy):
     phase = Phase(1, (1e-4, 1e-2), 0)
-    steps = [e for e in train_loop(toy.model, toy.groups, toy.loaders, [phase]) if isinstance(e, Step)]
+    steps = [e for e in train_loop(toy.model, toy.groups, toy.loaders, [phase], toy.task) if isinstance(e, Step)]
     assert [step.lr for step in steps] == [phase.at(i / 5)[0][-1] for i in range(5)]
 
 
 @pytest.mark.parametrize("train_bn", [True, False])
 def test_a_frozen_group_keeps_its_weights_but_its_running_statistics_move(toy, train_bn):
     before = snapshot(toy.model)
-    list(train_loop(toy.model, toy.groups, toy.loaders, plan(1, lr=0.1, frozen=1), train_bn=train_bn))
+    list(train_loop(toy.model, toy.groups, toy.loaders, plan(1, lr=0.1, frozen=1), toy.task, train_bn=train_bn))
     now = toy.model.state_dict()
     assert torch.equal(now["0.0.weight"], before["0.0.weight"])
     assert torch.equal(now["0.1.weight"], before["0.1.weight"]) is not train_bn
@@ -60,7 +62,9 @@ def test_a_frozen_group_keeps_its_weights_but_its_running_statistics_move(toy, t
 @pytest.mark.parametrize("batches_before", [0, 1, 4, 5, 9, 10, 14])
 def test_stop_is_read_between_batches_of_train_and_valid(toy, batches_before):
     asked = iter(range(100))
-    events = list(train_loop(toy.model, toy.groups, toy.loaders, plan(3), stop=lambda: next(asked) == batches_before))
+    events = list(
+        train_loop(toy.model, toy.groups, toy.loaders, plan(3), toy.task, stop=lambda: next(asked) == batches_before)
+    )
     whole = sum(isinstance(event, EpochDone) for event in events)
     assert events[-1] == Stopped(whole)
     assert whole == batches_before // 10
@@ -69,25 +73,29 @@ def test_stop_is_read_between_batches_of_train_and_valid(toy, batches_before):
 
 def test_weights_are_kept_when_an_epoch_is_whole_and_before_it_is_told(toy):
     kept = []
-    for event in train_loop(toy.model, toy.groups, toy.loaders, plan(2), keep=kept.append):
+    for event in train_loop(toy.model, toy.groups, toy.loaders, plan(2), toy.task, keep=kept.append):
         if isinstance(event, EpochDone):
             assert kept[-1] == event.epoch
     assert kept == [1, 2]
 
 
 def test_training_does_not_leave_gradients_switched_off(toy):
-    events = train_loop(toy.model, toy.groups, toy.loaders, plan(1))
+    events = train_loop(toy.model, toy.groups, toy.loaders, plan(1), toy.task)
     for _ in events:
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
 
 
 def test_predictions_are_of_the_sample_and_confusion_of_all(toy):
-    *_, last = train_loop(toy.model, toy.groups, toy.loaders, plan(1))
-    seen = validate(toy.model, toy.loaders)
-    assert last.guesses == tuple(seen.guesses[[0, 3, 7]].tolist())
+    *_, last = train_loop(toy.model, toy.groups, toy.loaders, plan(1), toy.task)
+    seen = toy.task.validate(toy.model, toy.batches)
+    assert list(seen.events(1)) == [last]
+    with torch.no_grad():
+        guesses = torch.cat([toy.model(x) for x, _ in toy.batches]).argmax(dim=1)
+    labels = torch.cat([y for _, y in toy.batches])
+    assert last.guesses == tuple(guesses[[0, 3, 7]].tolist())
     assert all(1 / 3 <= p <= 1 for p in last.confidences)
-    assert [sum(row) for row in last.confusion] == torch.bincount(seen.labels).tolist()
-    assert sum(last.confusion[k][k] for k in range(3)) / 40 == pytest.approx(seen.accuracy)
+    assert [sum(row) for row in last.confusion] == torch.bincount(labels).tolist()
+    assert sum(last.confusion[k][k] for k in range(3)) / 40 == pytest.approx(dict(seen.metrics)["accuracy"])
 
 
 def poisoned(toy, name: str):
@@ -106,7 +114,7 @@ def poisoned(toy, name: str):
 def test_a_loss_that_is_not_finite_names_epoch_batch_and_layer(toy, name, layer):
     loaders = replace(toy.loaders, train=lambda: poisoned(toy, name))
     with pytest.raises(Diverged) as caught:
-        list(train_loop(toy.model, toy.groups, loaders, plan(2, lr=0.03)))
+        list(train_loop(toy.model, toy.groups, loaders, plan(2, lr=0.03), toy.task))
     text = str(caught.value)
     assert text.startswith("The loss became nan in epoch 1, batch 3: ")
     assert f"the first layer whose output is not finite is {layer};" in text
@@ -115,7 +123,7 @@ def test_a_loss_that_is_not_finite_names_epoch_batch_and_layer(toy, name, layer)
 
 def test_a_rate_that_is_far_too_high_diverges(toy):
     with pytest.raises(Diverged, match="epoch 1, batch .* lower learning rate"):
-        list(train_loop(toy.model, toy.groups, toy.loaders, [Phase(2, (1e30, 1e30), 0, shape="flat")]))
+        list(train_loop(toy.model, toy.groups, toy.loaders, [Phase(2, (1e30, 1e30), 0, shape="flat")], toy.task))
 
 
 def test_a_valid_loss_that_is_not_finite_is_told_and_nothing_is_kept(toy):
@@ -123,7 +131,7 @@ def test_a_valid_loss_that_is_not_finite_is_told_and_nothing_is_kept(toy):
     loaders = replace(toy.loaders, valid=lambda: [(x * float("nan"), y)])
     kept = []
     with pytest.raises(Diverged, match="on the valid set after epoch 1: the images of that batch are not finite"):
-        list(train_loop(toy.model, toy.groups, loaders, plan(1), keep=kept.append))
+        list(train_loop(toy.model, toy.groups, loaders, plan(1), toy.task, keep=kept.append))
     assert kept == []
 
 

@@ -10,8 +10,9 @@ from explorer.data.registry import load
 from explorer.jobs.queue import Run, StopAnswer
 from explorer.models.weights import WeightsUnavailable
 from explorer.spec import ClassifierSpec, TrainSpec
-from explorer.ui.classifier_handlers import ClassifierHandlers, Held
+from explorer.ui.classifier_handlers import ClassifierHandlers
 from explorer.ui.describe import View
+from explorer.ui.held import Held
 from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsDesk
 

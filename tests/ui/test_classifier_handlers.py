@@ -14,8 +14,8 @@ from explorer import link
 from explorer.models.bodies import list_archs
 from explorer.spec import BodySpec, ClassifierSpec, TrainSpec
 from explorer.train.schedule import phases
-from explorer.ui.classifier_handlers import Held
 from explorer.ui.describe import question
+from explorer.ui.held import Held
 from explorer.views.numbers import rate as words
 
 
@@ -300,6 +300,21 @@ def test_a_cut_that_nobody_chose_does_not_go_on_to_a_body_that_has_a_layer_of_it
     assert after["cut"]["value"] == "features.pool0"
 
 
+def test_a_chosen_cut_that_the_next_body_has_not_is_told_until_the_next_change(handlers, held):
+    chosen = handlers.refresh(held(arch="resnet34", cut={"value": "layer3", "own": "layer4"}))["cut"]
+    other = handlers.refresh(held(arch="vgg11", cut=chosen))["cut"]
+    assert other["help"] == "“layer3” is not a cut of vgg11: its own default stands."
+    loaded = handlers.acted(held(arch="vgg11", cut=other, event={"id": "loaded"}))["cut"]
+    assert loaded["help"] == other["help"]  # only weights came meanwhile
+    assert "help" not in handlers.refresh(held(arch="vgg11", cut=loaded, size=96))["cut"]
+    assert "help" not in handlers.refresh(held(arch="resnet50", cut=chosen))["cut"]
+
+
+@pytest.mark.parametrize("cut", [None, "layer4", {"value": 7}, {"value": ["x"], "own": "y"}, {"value": ""}])
+def test_a_strange_cut_is_not_told(handlers, held, cut):
+    assert "help" not in handlers.refresh(held(arch="vgg11", cut=cut))["cut"]
+
+
 EARLY = {"cut": {"value": "layer1.1"}}
 
 
@@ -309,10 +324,11 @@ def test_a_cut_that_leaves_next_to_nothing_is_asked_about_before_it_is_trained(h
     assert payloads["question"].pop("at") != handlers.train(held(**EARLY))["question"]["at"]
     assert payloads["question"] == {
         "about": "resnet34 layer1.1",
-        "text": "The cut layer1.1 keeps 0.72 % of resnet34's parameters: train on what is left, or cut later?",
+        "text": "The cut layer1.1 keeps 0.72 % of resnet34's parameters: train on what is left, or cut after layer1?",
         "train": "Train anyway",
-        "later": "Cut at layer4",
+        "later": "Cut after layer1",
     }
+    assert payloads["notices"]["hints"]["body.cut"]["label"] == payloads["question"]["later"]
 
 
 def test_who_wants_to_train_on_what_is_left_is_not_asked_again(handlers, held, queue):
@@ -333,9 +349,9 @@ def test_an_answer_to_another_question_starts_nothing(handlers, held, queue, eve
     assert payloads["question"] == {"about": "resnet34 layer1.1"}
 
 
-def test_who_cuts_later_gets_the_default_cut_and_keeps_all_else(handlers, held, queue):
+def test_who_cuts_later_gets_the_cut_of_the_hint_and_keeps_all_else(handlers, held, queue):
     payloads = handlers.answered(held(**EARLY, epochs=7, event={"id": "later", "about": "resnet34 layer1.1"}))
-    assert payloads["cut"]["value"] == "layer4" and payloads["question"] == {"about": "resnet34 layer4"}
+    assert payloads["cut"]["value"] == "layer1" and payloads["question"] == {"about": "resnet34 layer1"}
     assert "epochs=7" in payloads["topbar"]["link"] and queue.submitted == []
 
 

@@ -1,0 +1,184 @@
+"""From the reading of the U-Net page to what its widgets show: records in, payloads by widget name out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from explorer.data.dense import list_dense
+from explorer.models.build import pyramid_of, wiring_of
+from explorer.spec import (
+    COLOUR,
+    HEAD,
+    SEGMENTATION,
+    STYLE,
+    STYLE_IMAGE,
+    SUPER_RESOLUTION,
+    SpecError,
+    TrainSpec,
+    UnetSpec,
+)
+from explorer.trace.records import Trace, groups_of
+from explorer.trace.summary import torchinfo_text
+from explorer.ui.describe import (
+    GROUPS_HELP,
+    View,
+    frozen_count,
+    group_rates,
+    in_use,
+    laid_over,
+    shown_trace,
+    topbar,
+    weights_line,
+)
+from explorer.ui.read import Reading, cut_steps
+from explorer.ui.services import Services
+from explorer.views.cost import cost
+from explorer.views.groups import groups
+from explorer.views.measures import MEASURES
+from explorer.views.numbers import numbers
+from explorer.views.stages import body_stages
+from explorer.views.table import table
+from explorer.views.tree import tree
+from explorer.views.unet_source import code
+from explorer.views.wiring import wiring
+
+TASK_HELP = {
+    SEGMENTATION: "A class for every pixel: one channel of scores each.",
+    SUPER_RESOLUTION: "A picture shrunk to a quarter becomes sharp again.",
+    COLOUR: "A grey picture gets its colours back.",
+    STYLE: "The U-Net learns to paint any picture in one style.",
+    STYLE_IMAGE: "No network learns: one picture's pixels do.",
+}
+OUTPUTS = {SEGMENTATION: "classes per pixel"}
+
+
+def describe_unet(reading: Reading, services: Services, view: View) -> dict[str, object]:
+    """Payloads by widget name for a U-Net, of the tabs only the one on show.
+
+    Raises SpecError where nothing can be built.
+    """
+    start = time.perf_counter()
+    spec, train = reading.spec, reading.train
+    shown = shown_trace(spec, train)
+    payloads = {
+        "wiring": draw_wiring(reading, shown, services),
+        "groups": unet_groups(shown, train),
+        "weightsline": weights_line(spec),
+        "datahint": dense_hint(spec, train),
+        "taskline": {"text": TASK_HELP[spec.task]},
+        "skipsline": skips_line(spec),
+        "topbar": topbar(services, spec, train),
+        "cut": cut_steps(spec),
+        **unet_tab(view, reading, shown, services),
+    }
+    payloads["numbers"] = unet_numbers(spec, shown, 1000 * (time.perf_counter() - start), view.measure)
+    return payloads
+
+
+def describe_unet_tab(reading: Reading, services: Services, view: View) -> dict[str, object]:
+    """The payload of one inner tab alone; {} where nothing can be built."""
+    try:
+        return unet_tab(view, reading, shown_trace(reading.spec, reading.train), services)
+    except SpecError:
+        return {}
+
+
+def unet_tab(view: View, reading: Reading, shown: Trace, services: Services) -> dict[str, object]:
+    """The payload of one inner tab; {} for tabs that do not show the model."""
+    spec = reading.spec
+    if view.tab == "tree":
+        return {"tree": tree(laid_over(reading, shown, view.measure), MEASURES[view.measure or "params"])}
+    if view.tab == "layers":
+        return {"layers": table(laid_over(reading, shown, view.measure), None, MEASURES.get(view.measure))}
+    if view.tab == "cost":
+        return {"cost": cost(spec, shown, reading.train, frozen_count(reading.train, len(groups_of(shown))))}
+    if view.tab == "code":
+        return {"code": code(spec, shown)}
+    if view.tab == "summary":
+        return {"summary": {"sections": [{"title": "torchinfo", "lang": "text", "text": torchinfo_text(spec)}]}}
+    return {}
+
+
+def draw_wiring(reading: Reading, shown: Trace, services: Services) -> dict[str, object]:
+    """The wiring picture of a U-Net whose trace is `shown`."""
+    spec, train = reading.spec, reading.train
+    rates = group_rates(shown, train)
+    failure = shown.failure
+    return wiring(
+        None if failure else wiring_of(spec),
+        stages=stage_names(spec, shown),
+        groups=stage_groups(shown),
+        frozen=frozen_count(train, len(rates)),
+        rates=rates,
+        spec=spec,
+        failure=failure,
+        **in_use(spec, services),
+    )
+
+
+def stage_names(spec: UnetSpec, shown: Trace) -> dict[str, str]:
+    """What people call the stage that each tap of the encoder stands in, and its last map (""): {"6": "layer3"}."""
+    stages = [(stage.name, [item.row.qual for item in stage.items]) for stage in body_stages(shown)]
+    taps = () if shown.failure else (tap.node for tap in pyramid_of(spec.body).taps)
+
+    def name_of(qual: str) -> str:
+        inside = (name for name, quals in stages if any(qual == q or qual.startswith(f"{q}.") for q in quals))
+        return next(inside, qual.partition(".")[2])
+
+    return {**{tap: name_of(f"encoder.{tap}") for tap in taps}, "": stages[-1][0]}
+
+
+def stage_groups(shown: Trace) -> Mapping[str, str]:
+    """The parameter group of each module of the encoder, by its name in it: {"6": "body-late"}."""
+    return {layer.qual.partition(".")[2]: layer.group for layer in shown.layers if layer.qual.startswith("encoder.")}
+
+
+def unet_groups(shown: Trace, train: TrainSpec) -> dict[str, object]:
+    """Rows of the parameter groups; the last is the decoder's."""
+    rates = group_rates(shown, train)
+    payload = groups(shown, frozen_count(train, len(rates)), rates)
+    for row in payload["rows"]:
+        if row["id"] == HEAD:
+            row["name"] = "Decoder"
+    return {**payload, "help": GROUPS_HELP[train.schedule]}
+
+
+def unet_numbers(spec: UnetSpec, shown: Trace, ms: float, measure: str) -> list[dict]:
+    """The row of big numbers; outputs are counted per pixel."""
+    caption = OUTPUTS.get(spec.task, "colours per pixel")
+    runs = shown.out_shape is not None
+    return [
+        {
+            **number,
+            "caption": caption,
+            "exact": f"{spec.n_out:,} numbers come out for each pixel" if runs else number["exact"],
+        }
+        if number["key"] == "outputs"
+        else number
+        for number in numbers(shown, ms, measure)
+    ]
+
+
+def skips_line(spec: UnetSpec) -> dict[str, object]:
+    """ "3 of 4 on", and how they are switched."""
+    if spec.decoder.kind != "unet":
+        return {"text": "This decoder has no skips: it sees the last map alone."}
+    try:
+        plan = wiring_of(spec)
+    except SpecError:
+        return {"text": ""}
+    if not plan.skips:
+        return {"text": "This body has no scales to skip from: one grid all the way."}
+    return {"text": f"Skips: {plan.n_skips} of {len(plan.skips)} on. Switch them in the picture."}
+
+
+def dense_hint(spec: UnetSpec, train: TrainSpec) -> dict[str, object]:
+    """One line about the chosen set."""
+    kind = train.data.partition(":")[0] + ":" if ":" in train.data else train.data
+    choice = next((choice for choice in list_dense(spec.task) if choice.name == kind), None)
+    if choice is None:
+        return {"text": ""}
+    if spec.task == SEGMENTATION and choice.classes and choice.classes != spec.n_out:
+        return {"text": f"It has {choice.classes} classes: Train gives the U-Net {choice.classes} outputs."}
+    return {"text": choice.help}

@@ -1,0 +1,219 @@
+"""What happens on the U-Net page, as `ui.classifier_handlers`: control values in, widget values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from explorer import link
+from explorer.data.dense import list_dense
+from explorer.models.archs import Nameable, list_archs
+from explorer.models.build import wiring_of
+from explorer.spec import (
+    COLOUR,
+    SEGMENTATION,
+    STYLE,
+    STYLE_IMAGE,
+    SUPER_RESOLUTION,
+    SpecError,
+    TrainSpec,
+    UnetSpec,
+)
+from explorer.ui import unet_sheet
+from explorer.ui.classifier_handlers import (
+    ClassifierHandlers,
+    problems,
+    turn_of,
+    with_body_that_is,
+    with_rates_that_fit,
+)
+from explorer.ui.describe import View, is_path, place_of, shown_trace
+from explorer.ui.held import Held, Payloads
+from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, within_reach
+from explorer.ui.unet_describe import describe_unet, describe_unet_tab, unet_groups
+from explorer.ui.unet_read import read_unet, show_unet
+
+TABS = ("pictures", "tree", "layers", "race", "upsampling", "cost", "code", "summary", "data")
+REACH = {place: ends for place, ends in BUILD_REACH.items() if place.startswith("body.")}
+START = UnetSpec()
+START_TRAIN = TrainSpec(batch_size=8)
+VIEW = View(tab=TABS[0])
+"""What the page begins with."""
+
+
+class UnetHandlers(ClassifierHandlers):
+    """Handlers of the U-Net page; they keep nothing between calls."""
+
+    tabs = TABS
+
+    def _read(self, values: Mapping[str, object]) -> Reading:
+        return read_unet(values, self.services.is_allowed_file)
+
+    def redrawn(self, values: Mapping[str, object], view: View) -> Payloads:
+        """Values of all widgets that show the model; only the sentences where something it is made of is in doubt."""
+        reading = self._read(values)
+        if not reading.builds:
+            return {"notices": problems(reading.problems)}
+        try:
+            payloads = describe_unet(reading, self.services, view)
+        except SpecError as error:
+            return {"notices": problems({**reading.problems, error.field: str(error)})}
+        for name in ("cut", "groups"):
+            payloads[name] |= turn_of(values.get(name))
+        payloads["question"] = {"about": place_of(reading.spec)}
+        return {**payloads, "notices": problems(reading.problems)}
+
+    # ---- skips ----
+
+    def skip_switched(self, held: Held) -> Payloads:
+        """A switch in the picture: which skips are off now, 0 the deepest."""
+        off = held.asked("off")
+        usable = isinstance(off, list) and all(type(skip) is int for skip in off)
+        return self.changed(held, off=sorted(off)) if usable else self.refresh(held)
+
+    def cross_switched(self, held: Held) -> Payloads:
+        """The picture's own way to the end, switched in the picture."""
+        return self.changed(held, last_cross=bool(held.asked("on")))
+
+    # ---- tasks and data ----
+
+    def task_chosen(self, held: Held) -> Payloads:
+        """Another task: other data, other outputs."""
+        reading = self._read(held.values)
+        names = [choice.name for choice in list_dense(reading.spec.task)]
+        values = dict(held.values)
+        if values.get("data") not in names:
+            values["data"] = names[0]
+        shown = self.data_chosen(replace(held, values=values))
+        classes = {"value": shown["n_out"]} if "n_out" in shown else {}
+        return {
+            **shown,
+            **shown_for(reading.spec.task),
+            "data": {"choices": set_choices(reading.spec.task), "value": values["data"]},
+            "n_out": {**classes, "visible": reading.spec.task == SEGMENTATION},
+        }
+
+    def data_chosen(self, held: Held) -> Payloads:
+        """Another set: the path's field comes or goes, and the outputs follow the number of classes."""
+        needs_path = str(held.values.get("data")).endswith(":")
+        shown: Payloads = {"path": {"visible": needs_path}}
+        if needs_path and not str(held.values.get("path") or "").strip():
+            return {**shown, **self.refresh(held)}
+        fitted, problem = self._fit_outputs(held)
+        shown |= {**fitted, **self.redrawn({**held.values, **fitted}, held.view)}
+        if problem:
+            shown["notices"]["problems"]["path" if needs_path else "data"] = problem
+        if held.view.tab == "data":
+            shown["sheet"] = self._sheet(held.values)
+        return shown
+
+    def remapped(self, held: Held) -> Payloads:
+        """The offered reading of the masks' values is taken."""
+        path = str(held.values.get("path") or "").strip()
+        offer = unet_sheet.offered(self._read(held.values))
+        return self.data_chosen(replace(held, values={**held.values, "path": f"{path}|{offer}"})) if offer else {}
+
+    def _fit_outputs(self, held: Held) -> tuple[Payloads, str]:
+        """As many outputs as the data has classes, and what is wrong with the set, if anything."""
+        reading = self._read(held.values)
+        classes, problem = unet_sheet.count_classes(reading, self.services)
+        if reading.spec.task != SEGMENTATION or not classes or classes == held.values.get("n_out"):
+            return {}, problem
+        return {"n_out": classes}, problem
+
+    def _sheet(self, values: Mapping[str, object], seed: int = 0) -> Payloads:
+        return unet_sheet.payload(self._read(values), self.services, seed)
+
+    def tab_chosen(self, held: Held) -> Payloads:
+        """Another inner tab: only what is on show is described."""
+        tab = next((tab for tab in self.tabs if tab == str(held.asked("value")).lower()), self.tabs[0])
+        view = replace(held.view, tab=tab)
+        if tab == "data":
+            return {"view": view, "sheet": self._sheet(held.values)}
+        reading = self._read(held.values)
+        return {"view": view, **(describe_unet_tab(reading, self.services, view) if reading.builds else {})}
+
+    def measured(self, held: Held) -> Payloads:
+        """A cost was chosen to be laid over tree and table, or once more to be taken off."""
+        view = self.view_measured(held)
+        return {"view": view, **self.redrawn(held.values, view)}
+
+    # ---- whole pages ----
+
+    def shown(self, spec: UnetSpec, train: TrainSpec) -> Payloads:
+        return show_unet(spec, train)
+
+    def first_values(self) -> Payloads:
+        """What every control and widget of a fresh page holds."""
+        return self._whole(START, START_TRAIN, VIEW)
+
+    def page_for(self, spec: UnetSpec, train: TrainSpec, view: View = VIEW, said: str = "") -> Payloads:
+        """Every control for these specs, and the picture; `said` is a sentence about the page as a whole."""
+        weights_file = spec.body.weights if is_path(spec.body.weights) else None
+        kind, colon, path = train.data.partition(":")
+        payloads = self._whole(spec, train, view)
+        if said:
+            payloads["notices"] = problems({"link": said})
+        return {
+            **payloads,
+            "file": {"visible": bool(weights_file), "value": weights_file},
+            "path": {"visible": bool(colon), "value": path},
+            **shown_for(spec.task),
+            "data": {"choices": set_choices(spec.task), "value": kind + colon},
+            "n_out": {"value": spec.n_out, "visible": spec.task == SEGMENTATION},
+        }
+
+    def _whole(self, spec: UnetSpec, train: TrainSpec, view: View) -> Payloads:
+        kind, colon, path = train.data.partition(":")
+        held: Payloads = {
+            **show_unet(spec, train),
+            "data": kind + colon,
+            "cut": cut_steps(spec),
+            "groups": unet_groups(shown_trace(spec, train), train),
+        }
+        weights_file = spec.body.weights if is_path(spec.body.weights) else None
+        return {**held, **self.redrawn({**held, "file": weights_file, "path": path}, view)}
+
+    def defaults(self, held: Held) -> Payloads:
+        """Back to the chapter's model."""
+        return self.page_for(START, START_TRAIN, held.view)
+
+    def opened(self, query: Mapping[str, str]) -> Payloads:
+        """A visit: the page for its link, with a sentence for each part of the link that was dropped."""
+        spec, train, dropped = self._meant(query)
+        page = self.page_for(spec, train, VIEW, said=" ".join(dropped))
+        return {**page, "topbar": {**page.get("topbar", {}), "opened": True}}
+
+    def _meant(self, query: Mapping[str, str]) -> tuple[UnetSpec, TrainSpec, tuple[str, ...]]:
+        """The design that a query asks for, brought within reach, and a sentence for each part that was dropped."""
+        known = {"arch": Nameable(list_archs()), "weights": ("imagenet", "random")}
+        decoded = link.decode(query, known=known)
+        spec, train, dropped = decoded.spec, decoded.train, decoded.problems
+        if train.data not in [choice.name for choice in list_dense(spec.task)]:
+            dropped = (*dropped, "The link's data is no set for this task; the default stands.")
+            train = replace(train, data=TrainSpec.data)
+        spec, dropped = with_body_that_is(spec, dropped)
+        try:
+            wiring_of(spec)
+        except SpecError as error:
+            if error.field == "decoder.skips":
+                spec, dropped = link.put(spec, "decoder.skips", None), (*dropped, str(error))
+        spec, far = within_reach(spec, REACH)
+        train, too_far = within_reach(train, TRAIN_REACH)
+        train, dropped = with_rates_that_fit(spec, train, (*dropped, *far, *too_far))
+        return spec, train, dropped
+
+
+def set_choices(task: str) -> list[tuple[str, str]]:
+    """The sets that a task can be trained on: words and names."""
+    return [(choice.label, choice.name) for choice in list_dense(task)]
+
+
+def shown_for(task: str) -> Payloads:
+    """Which controls of the training panel a task needs."""
+    styled = task in (STYLE, STYLE_IMAGE)
+    return {
+        "loss": {"visible": task in (SUPER_RESOLUTION, COLOUR)},
+        "style": {"visible": styled},
+        "style_file": {"visible": styled},
+    }

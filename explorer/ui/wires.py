@@ -1,0 +1,96 @@
+"""How the events of a page reach its handlers, and how their answers reach its components."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import gradio as gr
+
+from explorer.ui.held import Held, Payloads
+from explorer.ui.widget import widget
+
+INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+AT_ONCE = {"trigger_mode": "multiple"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the app needs of a built page: the handler that a visit calls, the components it may change, and how."""
+
+    open_link: Callable
+    outputs: list[gr.Component]
+    how: dict[str, object]
+
+
+class Wires:
+    """Listeners of one page.
+
+    controls    components whose values each handler gets, by name
+    components  all that an answer may change, by name, the controls among them
+    drawn       names of our own widgets: what they show travels as one message through a hidden widget, `picture`
+    """
+
+    def __init__(
+        self,
+        controls: Mapping[str, gr.Component],
+        components: Mapping[str, gr.Component],
+        drawn: tuple[str, ...],
+        picture_id: str = "picture",
+    ):
+        self.controls, self.components, self.drawn = controls, components, drawn
+        self.picture = widget("picture", "", classes=("unseen",), elem_id=picture_id)
+        self.instant = {**INSTANT, "show_progress_on": self.picture}
+
+    def changing(self, *names: str) -> list[gr.Component]:
+        """The components that an answer names: all that is drawn goes through one of them."""
+        return list(dict.fromkeys(self.picture if name in self.drawn else self.components[name] for name in names))
+
+    def placed(self, payloads: Payloads) -> dict[gr.Component, object]:
+        """Payloads by name as updates of components; what is drawn is one message for all its widgets."""
+        parts = self.components
+        drawn = {parts[name].elem_id: payloads[name] for name in payloads if name in self.drawn}
+        updates = {
+            parts[name]: as_update(parts[name], value) for name, value in payloads.items() if name not in self.drawn
+        }
+        return {**updates, self.picture: json.dumps(drawn, separators=(",", ":"))} if drawn else updates
+
+    def on(self, event, handler: Callable[[Held], Payloads], *more: str, **how) -> None:
+        """Let a handler answer an event: it gets what the page holds, and changes the picture and what `more` names.
+
+        An event names as little as it can: each component it may change costs the browser a millisecond or two.
+        Where the handler reads what the event brought, `AT_ONCE`: a deferred event would bring that of the first.
+        """
+
+        def answer(sent: gr.EventData, on_show, *values):
+            held = dict(zip(self.controls, values, strict=True))
+            return self.placed(handler(Held(held, on_show, None, sent._data)))
+
+        inputs = [self.components["view"], *self.controls.values()]
+        event(answer, inputs, self.changing(*self.drawn, *more), **{**self.instant, **how})
+
+    def on_run(self, event, handler: Callable[[Held], Payloads], *changes: str, **how) -> None:
+        """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
+
+        def answer(sent: gr.EventData, on_show, run, agreed_to, *values):
+            held = dict(zip(self.controls, values, strict=True))
+            return self.placed(handler(Held(held, on_show, run, sent._data, agreed_to)))
+
+        inputs = [*(self.components[name] for name in ("view", "run", "agreed")), *self.controls.values()]
+        event(answer, inputs, self.changing(*changes), **{**self.instant, **how})
+
+    def page(self, opened: Callable[[Mapping[str, str]], Payloads]) -> Page:
+        """The page, which `opened` answers a visit to: it gets the visit's query."""
+
+        def open_link(request: gr.Request):
+            return self.placed(opened(dict(request.query_params)))
+
+        return Page(open_link, self.changing(*self.components), self.instant)
+
+
+def as_update(component: gr.Component, value: object) -> object:
+    """A widget of ours takes its payload whole; for Gradio's own controls a dictionary names properties to change."""
+    if isinstance(value, dict) and not isinstance(component, gr.HTML):
+        return gr.update(**value)
+    return value
