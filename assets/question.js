@@ -14,7 +14,7 @@ Explorer.question = (element, props, trigger, watch) => {
 
   // Focus goes where the question came from, before it is gone with the button it stands on.
   function leave() {
-    document.querySelector('#go').focus();
+    element.closest('.train').querySelector('[id$=go]').focus();
     hide();
   }
 

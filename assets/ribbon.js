@@ -549,7 +549,7 @@
     // -- the list over the picture: a button for each stage and each layer of the head --
     function spots() {
       const all = v === OUTLINE ? [] : [
-        ...L.stages.map(st => ({ qual: st.s.quals[0], quals: st.s.quals, say: st.s.say, x0: st.x0 - 8, x1: st.x1 + 8, top: st.top - 8, head: st.s.name, what: st.s.what, face: st.s.face,
+        ...L.stages.map(st => ({ qual: st.s.qual, quals: st.s.quals, say: st.s.say, x0: st.x0 - 8, x1: st.x1 + 8, top: st.top - 8, head: st.s.name, what: st.s.what, face: st.s.face,
           facts: [['out', shape(st.s.shape)], ['params', short(st.s.params)], ['MACs', st.s.shape ? short(st.s.macs) : '?'], ...shareOf(st.s)] })),
         ...(L.pool ? [rodSpot(L.pool, L.cut + 22, L.cut + 62, L.poolHeight * 2 + 40)] : []),
         ...L.head.map(({ rod, x, h }) => rodSpot(rod, x + 8 - L.step / 2, x + 8 + L.step / 2, h)),

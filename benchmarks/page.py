@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import statistics
 import subprocess
@@ -15,17 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.chromium import launch
+
 ROOT = Path(__file__).resolve().parents[1]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PEER = """
 import gradio as gr, plotly.graph_objects as go
 with gr.Blocks() as demo:
@@ -57,13 +48,10 @@ def rows(quick: bool = False) -> list[tuple[str, float, str, float, str]]:
     """(what, ours, peer, peer's, limit): milliseconds, seconds for the start."""
     from playwright.sync_api import sync_playwright
 
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if chromium is None:
-        raise FileNotFoundError("needs Chromium")
     moves = [64 + 16 * ((7 * i) % 21) for i in range(21 if quick else 63)]
-    starts = [start_seconds() for _ in range(1 if quick else 3)]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        browser = launch(playwright)
+        starts = [start_seconds() for _ in range(1 if quick else 3)]
         with served([sys.executable, "app.py"]) as url:
             ours, *heavy = (
                 knob_times(browser, f"{url}?arch={arch}&weights=random", moves, PAINTED, ready=OPENED)

@@ -28,8 +28,8 @@ from explorer.models.meta import ShapesOnly
 from explorer.models.pyramid import arch_pyramid
 from explorer.models.timm_archs import is_timm, picture_side
 from explorer.models.weights import FOLDER, Progress, WeightsReport, WeightsUnavailable, load_weights
-from explorer.models.wiring import NEAREST, TRANSPOSED, Pyramid, Wiring
 from explorer.spec import BodySpec, ClassifierSpec, DecoderSpec, HeadSpec, Size, SpecError, UnetSpec
+from explorer.wiring import NEAREST, TRANSPOSED, Pyramid, Wiring
 
 ACTIVATIONS: dict[str, Activation] = {
     "relu": nn.ReLU,

@@ -25,8 +25,9 @@ from explorer.models.layers import (
     norm_layer,
 )
 from explorer.models.pyramid import Encoder, arch_pyramid, read_pyramid
-from explorer.models.wiring import NEAREST, TRANSPOSED, Pyramid, Step, Wiring, plan_plain, plan_unet
+from explorer.models.wiring import plan_plain, plan_unet
 from explorer.spec import Size
+from explorer.wiring import NEAREST, TRANSPOSED, Pyramid, Step, Wiring
 
 TRANSPOSED_KERNELS = {2: (0, 0), 3: (1, 1), 4: (1, 0)}  # kernel: (padding, output padding) that exactly double
 

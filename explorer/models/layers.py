@@ -134,6 +134,9 @@ class SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def _iterate(self, matrix: Tensor) -> None:
+        """One power iteration; on the meta device there is nothing to follow."""
+        if matrix.is_meta:
+            return
         self.v.copy_(F.normalize(torch.mv(matrix.t(), self.u), dim=0, eps=1e-12))
         self.u.copy_(F.normalize(torch.mv(matrix, self.v), dim=0, eps=1e-12))
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from explorer.models.bodies import blank_parts
 from explorer.models.graphs import MAP_LAST, SAME_SCALE, SIZE, Graph, Place, chain_places, last_maps, resting
 from explorer.models.meta import ShapesOnly, blank_copy
-from explorer.models.wiring import Pyramid, Shape, Tap
 from explorer.spec import Size, sides
+from explorer.wiring import Pyramid, Shape, Tap
 
 
 class Encoder(nn.Sequential):

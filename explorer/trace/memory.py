@@ -145,7 +145,7 @@ def growth(
     for size in sizes:
         in_shape = (spec.body.n_in, *sides(size))
         run = watch(built.model, in_shape)
-        if run.broke is not None or run.out_shape != (spec.n_out,):
+        if run.broke is not None or run.out_shape[:1] != (spec.n_out,):
             continue
         memory = _of_built(built, in_shape, batch_size, precision, optimizer)
         points.append(SizePoint(size, params, *work_of(run), memory.kept_in_all, memory.total))
@@ -229,9 +229,9 @@ def weigh(model: nn.Module, in_shape: Shape, batch_size: int, precision: str = "
     try:
         with training(model), scales, torch.enable_grad():
             x = torch.empty(batch_size, *in_shape, device="meta")
-            y = torch.empty(batch_size, dtype=torch.int64, device="meta")
             with saved_tensors_hooks(scales.keep, lambda tensor: tensor), AsOnCpu(precision):
-                loss = cross_entropy(logits(model(x)), y)
+                out = logits(model(x))
+                loss = cross_entropy(out, torch.empty(batch_size, *out.shape[2:], dtype=torch.int64, device="meta"))
             kept_in_all = scales.now.kept
             scales.now.moment = "backward"
             if loss.requires_grad:
@@ -244,9 +244,10 @@ def weigh(model: nn.Module, in_shape: Shape, batch_size: int, precision: str = "
 
 
 def logits(out: Tensor | tuple) -> Tensor:
-    """The model's own output, (B, classes), which may be followed by those of auxiliary heads; else ValueError."""
+    """The model's own output, (B, classes) or (B, classes, H, W), which may be followed by those of auxiliary heads;
+    else ValueError."""
     first = out[0] if isinstance(out, tuple) else out
-    if first.ndim != 2:
+    if first.ndim not in (2, 4):
         raise ValueError(f"The model gives {'×'.join(map(str, first.shape[1:]))} for a picture, not a list of classes.")
     return first
 

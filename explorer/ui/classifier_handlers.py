@@ -338,7 +338,7 @@ class ClassifierHandlers:
         if problem:
             wrong.setdefault("data", problem)
         if not wrong:
-            wrong |= cannot_train(reading.spec)
+            wrong |= cannot_train(reading.spec, reading.train)
         again = {"at": time.monotonic()}  # the same message twice would not reach the page
         if wrong:
             refused = {"about": "", "text": f"Not started. {next(iter(wrong.values()))}"}

@@ -21,7 +21,7 @@ from explorer.trace.records import Trace, freeze_rows
 from explorer.trace.timing import time_layers
 from explorer.trace.tracer import trace
 from explorer.train.device import describe_device, pick_device
-from explorer.ui.describe import machine_memory
+from explorer.ui.describe import memory_here
 from explorer.views import cost as views
 from explorer.views.numbers import short
 
@@ -131,14 +131,6 @@ def read_wish(asked: Mapping) -> Wish:
     if described.failure:
         raise SpecError("run", described.failure.reason)
     return Wish(spec, decoded.train, described, batch, precision, optimizer)
-
-
-def memory_here() -> tuple[str, int]:
-    """Where a step must fit: ("this machine", bytes), or the GPU's own memory."""
-    device = pick_device()
-    if device.type == "cuda":
-        return "this GPU", torch.cuda.get_device_properties(device).total_memory
-    return "this machine", machine_memory()
 
 
 # ---- what is answered ----

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
+import torch
+
 from explorer import link
 from explorer.data.dataset import DataError
 from explorer.data.pictures import check_channels
@@ -18,27 +20,27 @@ from explorer.models.weights import WeightsReport, describe_imagenet
 from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec, count_frozen
 from explorer.trace.explain import batch_failure
 from explorer.trace.hints import early_cut, hints, later_cut, percent
-from explorer.trace.memory import kept_per_layer
+from explorer.trace.memory import kept_per_layer, step_memory
 from explorer.trace.records import Trace, freeze_rows, groups_of
 from explorer.trace.summary import torchinfo_text
 from explorer.trace.tracer import trace
+from explorer.train.device import pick_device
 from explorer.ui.field_desk import fields
 from explorer.ui.read import Reading, cut_steps, usual_rates
 from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsState
 from explorer.views.activations import activations
 from explorer.views.compare import Design, compare
-from explorer.views.cost import cost
+from explorer.views.cost import cost, size_words
 from explorer.views.groups import groups
 from explorer.views.measures import MEASURES, with_kept
-from explorer.views.numbers import numbers, short
+from explorer.views.numbers import numbers
 from explorer.views.ribbon import NO_RIBBON, cut_name, marked, ribbon
 from explorer.views.source import fastai_call, script, why_no_fastai
 from explorer.views.stages import body_stages
 from explorer.views.table import table
 from explorer.views.tree import tree
 
-BYTES_A_PARAMETER = 16  # weight, gradient and AdamW's two moments in float32
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 GROUPS_HELP = {
     "one_cycle": "Early layers learn slowest; frozen ones not at all.",
@@ -302,8 +304,8 @@ def find_choice(name: str) -> Choice | None:
     return next((choice for choice in list_data() if choice.name == kind), None)
 
 
-def cannot_train(spec: ClassifierSpec) -> dict[str, str]:
-    """Why this model cannot be trained on pictures on this machine, by field; {} when it can."""
+def cannot_train(spec: ClassifierSpec, train: TrainSpec) -> dict[str, str]:
+    """Why this model cannot be trained so on pictures on this machine, by field; {} when it can."""
     described = trace(spec)
     if described.failure:
         return {"run": f"This model cannot train yet. {described.failure.reason}"}
@@ -311,14 +313,23 @@ def cannot_train(spec: ClassifierSpec) -> dict[str, str]:
         check_channels(spec.body.n_in)
     except DataError as error:
         return {"body.n_in": str(error)}
-    needed, there = BYTES_A_PARAMETER * described.totals.params, machine_memory()
+    frozen = False if train.schedule == "fine_tune" else train.frozen  # there everything learns in the end
+    needed = step_memory(spec, train.batch_size, frozen=frozen, train_bn=train.train_bn).total
+    where, there = memory_here()
     if needed > there:
-        params, gigabytes = short(described.totals.params), f"{needed / 1e9:.0f} GB"
         return {
-            "run": f"{params} parameters need about {gigabytes} to train, this machine has {there / 1e9:.0f} GB: "
-            "choose narrower layers."
+            "run": f"A step of this training needs about {size_words(needed)} and {where} has {size_words(there)}: "
+            "choose a smaller batch, image or body, or narrower layers."
         }
     return {}
+
+
+def memory_here() -> tuple[str, int]:
+    """Where a step must fit: ("this machine", bytes), or the GPU's own memory."""
+    device = pick_device()
+    if device.type == "cuda":
+        return "this GPU", torch.cuda.get_device_properties(device).total_memory
+    return "this machine", machine_memory()
 
 
 def machine_memory(limit: Path = CONTAINER_LIMIT) -> int:

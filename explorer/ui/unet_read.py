@@ -66,7 +66,8 @@ def read_unet(values: Values, is_allowed_file: Callable[[str], bool]) -> Reading
         spec = link.put(spec, "decoder.skips", _skips(values, spec))
     except SpecError as error:
         problems["decoder.skips"] = str(error)
-    for place, parse in {**TRAIN_FIELDS, **PICTURE_FIELDS}.items():
+    of_pictures = {**PICTURE_FIELDS, "style": lambda v: _style(v, is_allowed_file)}
+    for place, parse in {**TRAIN_FIELDS, **of_pictures}.items():
         try:
             train = link.put(train, place, parse(values))
         except SpecError as error:
@@ -148,10 +149,12 @@ def _flag(name: str) -> Callable[[Values, object], bool]:
     return lambda values, _files: bool(values.get(name))
 
 
-def _style(values: Values) -> str:
+def _style(values: Values, is_allowed_file: Callable[[str], bool]) -> str:
     """The picture that was given here, else the chosen drawn one."""
     given = values.get("style_file")
-    if isinstance(given, str) and given:
+    if given:
+        if not isinstance(given, str) or not is_allowed_file(given):
+            raise SpecError("style", "Only a picture given in this page can be opened: choose it once more.")
         return given
     name = values.get("style")
     if not isinstance(name, str) or not name or any(mark in name for mark in link.PATH_MARKS):
@@ -173,5 +176,4 @@ UNET_FIELDS: Mapping[str, Callable[[Values, Callable[[str], bool]], object]] = {
 }
 PICTURE_FIELDS: Mapping[str, Callable[[Values], object]] = {
     "loss": lambda v: word("loss", "The loss", LOSS_WORDS, v.get("loss")),
-    "style": _style,
 }

@@ -152,6 +152,7 @@ def _stage(stage: Stage, failure: Failure | None, frozen_groups: set[str]) -> di
     group = _word(stage.group)
     return {
         "name": stage.name,
+        "qual": stage.main.row.qual,
         "quals": [item.row.qual for item in stage.items],
         "what": what,
         "blocks": stage.blocks,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -15,17 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.chromium import CHROMIUM, launch
+
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DISCARD = 9  # a port on which nobody answers
 PATIENCE = 90_000  # milliseconds that a page may take for anything, on a machine whose cores are all busy
 # atRest(): has nothing on the page changed for ten frames? The live run does not count: it changes all the time.
@@ -40,7 +31,6 @@ AT_REST = """(() => {
   count();
   window.atRest = () => frames > 10;
 })();"""
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @dataclass
@@ -122,7 +112,7 @@ def browser():
         pytest.skip("no Chromium on this machine")
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        chromium = launch(playwright)
         yield chromium
         chromium.close()
 

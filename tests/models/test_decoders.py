@@ -24,7 +24,8 @@ from explorer.models.groups import unet_groups
 from explorer.models.layers import SpectralNorm
 from explorer.models.meta import Blank
 from explorer.models.pyramid import Encoder, arch_pyramid, read_pyramid
-from explorer.models.wiring import NEAREST, TRANSPOSED, plan_unet, read_switches
+from explorer.models.wiring import plan_unet, read_switches
+from explorer.wiring import NEAREST, TRANSPOSED
 
 VITS = tuple(name for name in list_archs() if name.startswith("vit_"))
 SCALED = tuple(name for name in list_archs() if name not in VITS)

@@ -159,7 +159,7 @@ def test_any_model_that_gives_classes_can_be_weighed():
     assert (memory.weights, memory.gradients, memory.optimizer) == (weights, weights, 0)
     assert memory.kept_in_all == 2 * 4 * (300 + 100 + 10) + 2 * 8 + 4
     with pytest.raises(ValueError, match="not a list of classes"):
-        model_memory(nn.Conv2d(3, 4, 1).to("meta"), (3, 10, 10), 2)
+        model_memory(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(2)).to("meta"), (3, 10, 10), 2)
 
 
 def test_the_model_is_left_without_hooks_and_gradients():

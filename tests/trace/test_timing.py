@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 import torch
 from torch import nn
 from torchvision.models import resnet18
 
+from explorer.models.draws import same_draws
 from explorer.trace.timing import time_layers
 
 
@@ -114,3 +115,27 @@ def test_a_frozen_model_has_no_backward_to_time():
 def test_no_repeats_is_refused():
     with pytest.raises(ValueError, match="at least 1 pass, not 0"):
         time_layers(nn.ReLU(), (torch.zeros(1),), repeats=0)
+
+
+def test_dropout_of_a_timed_pass_takes_no_numbers_from_a_thread_that_draws_the_same_ones_each_time():
+    with same_draws():
+        expected = torch.rand(3), torch.rand(3)
+    inside, drawn = Event(), Event()
+
+    class Dropping(nn.Dropout):
+        def forward(self, x):
+            out = super().forward(x)
+            inside.set()
+            drawn.wait(1)
+            return out
+
+    model = nn.Sequential(nn.Linear(8, 8), Dropping())
+    timed = Thread(target=time_layers, args=(model, (torch.ones(2, 8),), 1), kwargs={"backward": True})
+    with same_draws():
+        first = torch.rand(3)
+        timed.start()
+        inside.wait(0.2)
+        second = torch.rand(3)
+        drawn.set()
+    timed.join()
+    assert inside.is_set() and torch.equal(first, expected[0]) and torch.equal(second, expected[1])

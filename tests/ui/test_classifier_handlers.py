@@ -13,9 +13,12 @@ from torchvision.models import get_model
 from explorer import link
 from explorer.models.bodies import list_archs
 from explorer.spec import BodySpec, ClassifierSpec, TrainSpec
+from explorer.trace.memory import step_memory
 from explorer.train.schedule import phases
+from explorer.ui import describe
 from explorer.ui.describe import question
 from explorer.ui.held import Held
+from explorer.ui.read import read
 from explorer.views.numbers import rate as words
 
 
@@ -253,6 +256,17 @@ def test_a_model_larger_than_the_machine_is_refused_with_the_reason(handlers, he
     wide = {"widths": [65536] * 8, "outputs": 10}
     assert "GB" in handlers.train(held(chips=wide))["notices"]["problems"]["run"]
     assert queue.submitted == []
+
+
+def test_a_batch_whose_step_does_not_fit_is_refused_with_the_reason(handlers, held, queue, monkeypatch):
+    spec, train = (getattr(read(held().values, lambda _: False), name) for name in ("spec", "train"))
+    needed = step_memory(spec, train.batch_size, frozen=train.frozen, train_bn=train.train_bn).total
+    monkeypatch.setattr(describe, "memory_here", lambda: ("this machine", needed - 1))
+    assert "smaller batch" in handlers.train(held())["notices"]["problems"]["run"]
+    assert queue.submitted == []
+    monkeypatch.setattr(describe, "memory_here", lambda: ("this machine", needed))
+    handlers.train(held())
+    assert len(queue.submitted) == 1
 
 
 def test_a_batch_of_one_with_batch_norm_is_told_at_its_control(handlers, held):
