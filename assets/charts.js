@@ -5,6 +5,23 @@ Explorer.charts = (() => {
   const HEIGHT = 208, MAX_POINTS = 500, MAX_DOTS = 40, CONFIG = { displayModeBar: false, doubleClick: 'reset', typesetMath: false };
 
   const metric = epoch => Explorer.history.metric(epoch);
+  const TITLES = { accuracy: 'Accuracy', psnr: 'PSNR, dB', ssim: 'SSIM', miou: 'mIoU', style: 'Style loss' };
+  const OPEN = ['psnr', 'style', 'content'];                 // no shares: their axis fits their values
+  const FIRST = { super_resolution: 'psnr', colour: 'psnr', style: 'style', style_image: 'style' };
+
+  // Which number the right chart shows, or will, and what it is called.
+  const metricName = run => (run.epochs.length ? metric(run.epochs.at(-1))[0] : FIRST[run.pictured?.task] ?? 'accuracy');
+  function title(run) {
+    const name = metricName(run);
+    return name === 'accuracy' && run.pictured ? 'Pixels right' : TITLES[name] ?? name;
+  }
+
+  // Both ends of an axis that these values fit on.
+  function fitting(values) {
+    const found = values.filter(v => v != null), known = found.length ? found : [0, 1], low = Math.min(...known), high = Math.max(...known);
+    const room = 0.15 * (high - low) || 0.05 * Math.abs(known[0]) || 1;
+    return [low - room, high + room];
+  }
 
   let bundle = null;
   // Plotly from our own server, fetched once; null where that fails.
@@ -69,7 +86,7 @@ Explorer.charts = (() => {
     const last = run.epochs.at(-1);
     if (last?.valid_loss != null) put('valid', -1, `<b>valid ${last.valid_loss.toFixed(2)}</b>`, last.valid_loss > last.train_loss);
     const value = last && metric(last)[1];
-    if (value != null) put('accuracy', -1, `<b>${value.toFixed(2)}</b>`, value < 0.9 || last.epoch > 0.6 * epochs);
+    if (value != null) put('accuracy', -1, `<b>${value.toFixed(2)}</b>`, OPEN.includes(metricName(run)) || value < 0.9 || last.epoch > 0.6 * epochs);
     if (guesses(run)) {
       const n = run.started.classes.length;
       placed.push({ ...labels.guess, y: Math.log(n), text: `ln ${n}, where guessing starts` });
@@ -94,6 +111,11 @@ Explorer.charts = (() => {
     const lines = points(run, epochs, plan, range), { data, layout, labels } = resolved(base);
     layout.uirevision = id;
     layout.xaxis.range = [0, epochs];
+    layout.annotations[1].text = `<b>${title(run)}</b>`;
+    if (OPEN.includes(metricName(run))) {
+      Object.assign(layout.yaxis3, { range: fitting(lines.accuracy.y), tickvals: null, nticks: 4 });
+      layout.shapes.pop();                                   // the level at 0
+    }
     layout.annotations.push(...words(run, lines, labels, epochs));
     if (guesses(run)) {
       const level = Math.log(run.started.classes.length);
@@ -111,9 +133,9 @@ Explorer.charts = (() => {
     return Array.from({ length: Math.floor(top / step) + 1 }, (_, i) => +(i * step).toPrecision(3));
   }
 
-  function frame(root, { left, width, top, bottom, title, high, marks, epochs, epochMarks, foot }) {
-    const X = e => left + width * e / epochs, Y = v => bottom - (bottom - top) * v / high;
-    svg('text', { x: left - 26, y: 14, class: 'title' }, root, title);
+  function frame(root, { left, width, top, bottom, name, low = 0, high, marks, epochs, epochMarks, foot }) {
+    const X = e => left + width * e / epochs, Y = v => bottom - (bottom - top) * (v - low) / (high - low);
+    svg('text', { x: left - 26, y: 14, class: 'title' }, root, name);
     svg('path', { d: `M${left} ${bottom}H${left + width}`, class: 'axis' }, root);
     for (const v of marks) svg('text', { x: left - 8, y: Y(v) + 4, 'text-anchor': 'end' }, root, v);
     for (const e of epochMarks) svg('text', { x: X(e), y: foot, 'text-anchor': 'middle' }, root, e);
@@ -136,9 +158,10 @@ Explorer.charts = (() => {
     const root = svg('svg', { width: '100%', height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, class: 'sketch', 'aria-hidden': 'true' });
     const high = run.steps.length ? most([...lines.batches.y, ...lines.valid.y], 0.1) * 1.05 : 3.5;
     const marks = ticks(epochs).filter(Number.isInteger), foot = HEIGHT - 4;
-    const loss = frame(root, { left: 26, width: inner * 0.6, top: 28, bottom: note ? 186 : 138, title: 'Loss', high, marks: ticks(high), epochs, epochMarks: marks, foot });
-    const right = frame(root, { left: 26 + inner * 0.73, width: inner * 0.27, top: 28, bottom: 186, title: 'Accuracy', high: 1,
-      marks: [0, 0.5, 1], epochs, epochMarks: [0, epochs], foot });
+    const loss = frame(root, { left: 26, width: inner * 0.6, top: 28, bottom: note ? 186 : 138, name: 'Loss', high, marks: ticks(high), epochs, epochMarks: marks, foot });
+    const open = OPEN.includes(metricName(run)) && run.epochs.length, [low, top] = open ? fitting(lines.accuracy.y) : [0, 1];
+    const right = frame(root, { left: 26 + inner * 0.73, width: inner * 0.27, top: 28, bottom: 186, name: title(run), low, high: top,
+      marks: open ? [low, top].map(v => +v.toPrecision(3)) : [0, 0.5, 1], epochs, epochMarks: [0, epochs], foot });
     if (note) svg('text', { x: 26 + inner * 0.3, y: 110, 'text-anchor': 'middle' }, root, note);
     path(root, 'batches', lines.batches, loss.X, loss.Y);
     path(root, 'train', lines.train, loss.X, loss.Y);
@@ -199,8 +222,13 @@ Explorer.charts = (() => {
     function zoomed() {
       if (!drawn) return false;
       const { xaxis, yaxis, yaxis2, yaxis3 } = canvas.layout, [from, to] = xaxis.range;
-      const whole = from === 0 && to === wanted.epochs && yaxis3.range[0] === 0;
+      const whole = from === 0 && to === wanted.epochs && Math.abs(yaxis3.range[0] - metricRange()[0]) < 1e-9;
       return !whole || yaxis.autorange === false || yaxis2.autorange === false;
+    }
+
+    function metricRange() {
+      const { run, base } = wanted;
+      return OPEN.includes(metricName(run)) ? fitting(run.epochs.map(e => metric(e)[1])) : base.layout.yaxis3.range.slice();
     }
 
     function clear() {
@@ -212,7 +240,7 @@ Explorer.charts = (() => {
     }
 
     function reset() {
-      const whole = { 'xaxis.range': [0, wanted.epochs], 'yaxis3.range': wanted.base.layout.yaxis3.range.slice() };
+      const whole = { 'xaxis.range': [0, wanted.epochs], 'yaxis3.range': metricRange() };
       if (drawn) Plotly.relayout(canvas, { ...whole, 'yaxis.autorange': true, 'yaxis2.autorange': true });
     }
 
@@ -232,5 +260,5 @@ Explorer.charts = (() => {
     return { draw, reset, save };
   }
 
-  return { create, figure, thin };
+  return { create, figure, thin, title };
 })();

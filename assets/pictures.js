@@ -78,7 +78,11 @@ Explorer.pictures = (element, props, trigger, watch) => {
       const caption = el('span', 'cap', null, b);
       return { b, picture, name: el('b', '', name, caption), score: el('span', '', '', caption) };
     });
-    if (there) cells[0].picture.onload = () => box.style.setProperty('--ratio', `${cells[0].picture.naturalWidth} / ${cells[0].picture.naturalHeight}`);
+    const { picture, score } = cells[0];
+    if (there) picture.onload = () => {
+      box.style.setProperty('--ratio', `${picture.naturalWidth} / ${picture.naturalHeight}`);
+      score.textContent = scoreText(kind(), there, seen[0], seen[steps.at], i, 0, picture);
+    };
     return { box, cells };
   }
 
@@ -218,6 +222,7 @@ Explorer.wipe = (parent, outer) => {
   slide.value = 50;
   slide.setAttribute('aria-label', 'Divider');
   slide.oninput = place;
+  under.onload = () => stage.style.setProperty('--wide', under.naturalWidth / under.naturalHeight);
 
   function step(symbol, name, by) {
     const b = el('button', 'btn icon', null, top);

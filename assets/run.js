@@ -102,6 +102,11 @@ Explorer.run = (element, props, trigger, watch, server) => {
 
   const nth = n => n + (['th', 'st', 'nd', 'rd'][n % 100 > 10 && n % 100 < 14 ? 0 : n % 10] ?? 'th');
   const fixed = n => (n == null ? '?' : n.toFixed(2));
+  // "PSNR 27.31 dB" of a title "PSNR, dB"
+  function named(value) {
+    const [name, unit] = Explorer.charts.title(run).split(', ');
+    return [name, fixed(value), unit].filter(Boolean).join(' ');
+  }
   // Of the run; of one that has not begun what was asked for, of none what the panel says.
   const epochsOf = () => run.started?.epochs ?? ((id && props.value?.epochs) || inPanel());
   function inPanel() {
@@ -150,8 +155,8 @@ Explorer.run = (element, props, trigger, watch, server) => {
   function finished() {
     const last = run.epochs.at(-1), top = runs.best(run);
     if (!last) return ['Finished', ''];
-    const [name, value] = runs.metric(last), took = run.seconds ? ` in ${Explorer.duration(run.seconds)}` : '';
-    const bold = value == null ? `Valid loss ${fixed(last.valid_loss)}` : `${name[0].toUpperCase()}${name.slice(1)} ${fixed(value)}`;
+    const [, value] = runs.metric(last), took = run.seconds ? ` in ${Explorer.duration(run.seconds)}` : '';
+    const bold = value == null ? `Valid loss ${fixed(last.valid_loss)}` : named(value);
     const was = top === last ? 'The last epoch was the best.'
       : `Epoch ${top.epoch} was the best, with ${fixed(runs.metric(top)[1] ?? top.valid_loss)}.`;
     return [bold, ` after ${s(last.epoch, 'epoch')}${took}`, run.epochs.length > 1 ? was : ''];
@@ -208,10 +213,10 @@ Explorer.run = (element, props, trigger, watch, server) => {
       note: now === 'empty' || now === 'queued' ? 'curves appear here' : '',
     });
     tools.hidden = !run.steps.length;
-    picture.setAttribute('aria-label', !run.steps.length ? 'Loss and accuracy: no run yet.' : last
-      ? `Loss and accuracy over ${s(epochsOf(), 'epoch')}. After epoch ${last.epoch}: training loss ${fixed(last.train_loss)}, `
-        + `valid loss ${fixed(last.valid_loss)}, ${runs.metric(last)[0]} ${fixed(runs.metric(last)[1])}.`
-      : `Loss and accuracy over ${s(epochsOf(), 'epoch')}. Training loss now ${fixed(run.smooth.at(-1))}.`);
+    picture.setAttribute('aria-label', !run.steps.length ? 'Loss and metric: no run yet.' : last
+      ? `Loss and ${Explorer.charts.title(run)} over ${s(epochsOf(), 'epoch')}. After epoch ${last.epoch}: training loss ${fixed(last.train_loss)}, `
+        + `valid loss ${fixed(last.valid_loss)}, ${Explorer.charts.title(run)} ${fixed(runs.metric(last)[1])}.`
+      : `Loss and ${Explorer.charts.title(run)} over ${s(epochsOf(), 'epoch')}. Training loss now ${fixed(run.smooth.at(-1))}.`);
   }
 
   // The curves as a table, a row for each epoch: new rows are added, the rest stays.
@@ -224,7 +229,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     table.replaceChildren();
     if (!run.steps.length) return;
     const t = el('table', '', null, table), top = el('tr', '', null, el('thead', '', null, t));
-    el('caption', 'sr', 'Losses and accuracy, epoch by epoch', t);
+    el('caption', 'sr', 'Losses and metric, epoch by epoch', t);
     for (const name of ['epoch', 'train', 'valid', 'accuracy']) el('th', '', name, top).scope = 'col';
     const rows = el('tbody', '', null, t);
     rows.dataset.run = id;
@@ -232,8 +237,8 @@ Explorer.run = (element, props, trigger, watch, server) => {
   }
 
   function row(body, epoch) {
-    const r = el('tr', '', null, body), [name, value] = runs.metric(epoch);
-    body.parentElement.querySelector('th:last-child').textContent = name;
+    const r = el('tr', '', null, body), [, value] = runs.metric(epoch);
+    body.parentElement.querySelector('th:last-child').textContent = Explorer.charts.title(run).replace(/^[A-Z](?=[a-z])/, letter => letter.toLowerCase());
     for (const v of [epoch.epoch, epoch.train_loss?.toFixed(4), epoch.valid_loss?.toFixed(4), value?.toFixed(4)]) el('td', '', v ?? '?', r);
   }
 

@@ -54,7 +54,7 @@ Explorer.sheet = (element, props, trigger, watch) => {
     notes.replaceChildren(...(value.notes ?? []).map(note));
     grid.replaceChildren(...(items.length ? items.map(picture) : Array.from({ length: value.loading ? 12 : 0 }, () => el('li', 'ghost'))));
     again.hidden = !items.length && !value.loading;
-    counts.replaceChildren(...(classes.length ? [bars(classes)] : items.length || value.loading ? [] : [el('p', 'empty', 'No data chosen yet.')]));
+    counts.replaceChildren(...(classes.length ? [bars(classes)] : items.length || value.loading || value.notes?.length ? [] : [el('p', 'empty', 'No data chosen yet.')]));
   }
 
   Explorer.live(element, props, watch, draw);

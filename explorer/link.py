@@ -22,6 +22,8 @@ PINNED = "a"
 FAMILY = "family"
 SPECS: dict[str, type] = {"classifier": ClassifierSpec, "unet": UnetSpec}
 """What the key "family" of a link can say; without it a link is a classifier's."""
+TRAINS: dict[type, TrainSpec] = {ClassifierSpec: TrainSpec(), UnetSpec: TrainSpec(batch_size=8)}
+"""What a link that says nothing of the training means; a U-Net keeps ten times as much for each picture."""
 
 
 @dataclass(frozen=True)
@@ -264,7 +266,7 @@ def _defaults(family: object) -> Decoded:
     if not isinstance(family, str) or family not in SPECS:
         problem = f"There is no page for “{str(family)[:60]}”: choose {' or '.join(SPECS)}; the classifier stands."
         return Decoded(ClassifierSpec(), TrainSpec(), (problem,))
-    return Decoded(SPECS[family](), TrainSpec(), ())
+    return Decoded(SPECS[family](), TRAINS[SPECS[family]], ())
 
 
 def put(spec, place: str, value):
@@ -289,7 +291,7 @@ def _dropped(decoded: Decoded, problem: str) -> Decoded:
 
 
 def _differing(spec: Spec, train: TrainSpec) -> Iterable[tuple[Field, object]]:
-    default_spec, default_train = type(spec)(), TrainSpec()
+    default_spec, default_train = type(spec)(), TRAINS[type(spec)]
     for field in FIELDS[type(spec)]:
         place = field.place.removeprefix("train.")
         now, default = (train, default_train) if place != field.place else (spec, default_spec)

@@ -146,8 +146,8 @@ def test_every_field_of_the_specs_is_in_the_table(spec):
 
 
 def test_a_link_names_its_family_unless_it_is_a_classifiers():
-    assert link.encode(UnetSpec(), TrainSpec()) == "family=unet"
-    assert link.encode(UnetSpec(decoder=DecoderSpec(skips=())), TrainSpec()) == "family=unet&skips=none"
+    assert link.encode(UnetSpec(), link.TRAINS[UnetSpec]) == "family=unet"
+    assert link.encode(UnetSpec(decoder=DecoderSpec(skips=())), link.TRAINS[UnetSpec]) == "family=unet&skips=none"
 
 
 def test_a_family_that_is_not_known_is_a_classifiers_and_says_so():

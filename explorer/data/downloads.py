@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
@@ -144,6 +144,58 @@ DOWNLOADS = (
 )
 
 
+def _open_trimaps(root: Path, part: str) -> Items:
+    pets = datasets.OxfordIIITPet(root, split=part, target_types="segmentation")
+    return list(zip(pets._images, pets._segs, strict=True)), [0] * len(pets._images), ()
+
+
+def _open_voc(root: Path, part: str) -> Items:
+    voc = datasets.VOCSegmentation(root, year="2012", image_set=part)
+    pairs = zip(map(Path, voc.images), map(Path, voc.masks), strict=True)
+    return list(pairs), [0] * len(voc.images), ()
+
+
+MASK_DOWNLOADS = (
+    replace(
+        DOWNLOADS[0],
+        label="Oxford-IIIT Pets with trimaps",
+        classes=2,
+        open=_open_trimaps,
+        help="Cats and dogs cut out: pet, background, and a border that is left out.",
+    ),
+    Download(
+        name="voc",
+        label="Pascal VOC 2012",
+        classes=21,
+        size=1_999_639_040,
+        folder="VOCdevkit",
+        archives=(
+            (
+                "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
+                "6cd6e144f989b92b3379bac3b3de84fd",
+            ),
+        ),
+        parts=("train", "val"),
+        open=_open_voc,
+        help="Photographs with 20 kinds of things, each pixel labelled: 1,464 to learn from and 1,449 to check on.",
+    ),
+)
+"""Sets with masks: their items are pairs of a picture and its mask."""
+
+
+def fetched_pairs(entry: Download, progress: Tell | None = None) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The pairs of a set of MASK_DOWNLOADS to learn from and to check on, fetched first where it is not there yet."""
+    root = data_home()
+    if not (root / entry.folder).is_dir():
+        fetch_set(entry, root, progress)
+    try:
+        train, valid = (entry.open(root, part)[0] for part in entry.parts)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        where = root / entry.folder
+        raise DataError(f"{entry.label} in “{where}” is damaged: remove that folder to fetch it anew.") from error
+    return train, valid
+
+
 def downloaded_set(
     entry: Download, *, size: int | tuple[int, int], n_in: int = 3, keep: int = KEEP_BYTES, progress: Tell | None = None
 ) -> DataSet:
@@ -207,7 +259,7 @@ def _fetch_into(entry: Download, staging: Path, progress: Tell | None) -> None:
     for address, md5 in entry.archives:
         file = staging / Path(urlparse(address).path).name
         done = _stream(address, md5, file, entry, done, progress)
-        if file.suffix not in (".gz", ".tgz"):
+        if file.suffix not in (".gz", ".tgz", ".tar"):
             inside.mkdir(exist_ok=True)
             shutil.copy(file, inside)
             continue

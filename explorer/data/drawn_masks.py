@@ -101,8 +101,12 @@ def describe_scene(
     reach = _reach(size)
     backdrop = _sky(calm) if landscape else _backdrop(calm, busy, difficulty)
     things = _things(calm, difficulty, backdrop, reach, landscape)
-    decoys = [_decoy(busy, difficulty, backdrop, reach, landscape) for _ in range(round(8 * difficulty * busy.random()))]
-    strips = [_strip(busy, things, difficulty, backdrop, landscape) for _ in range(round(4 * difficulty * busy.random()))]
+    decoys = [
+        _decoy(busy, difficulty, backdrop, reach, landscape) for _ in range(round(8 * difficulty * busy.random()))
+    ]
+    strips = [
+        _strip(busy, things, difficulty, backdrop, landscape) for _ in range(round(4 * difficulty * busy.random()))
+    ]
     left = between(calm, 0.4, 0.75)
     return Scene(
         backdrop=backdrop,
@@ -152,9 +156,7 @@ def _things(
     return things
 
 
-def _roomy(
-    dice: random.Random, things: list[Thing], reach: tuple[float, float], radius: float
-) -> tuple[float, float]:
+def _roomy(dice: random.Random, things: list[Thing], reach: tuple[float, float], radius: float) -> tuple[float, float]:
     """Of six places, the one with most room to the things that are there (Mitchell's best candidate)."""
 
     def place(along: float) -> float:
@@ -177,9 +179,7 @@ def _decoy(
     return replace(thing, x=x, y=y, paper=paper, ink=ink)
 
 
-def _strip(
-    dice: random.Random, things: list[Thing], difficulty: float, backdrop: Backdrop, landscape: bool
-) -> Thing:
+def _strip(dice: random.Random, things: list[Thing], difficulty: float, backdrop: Backdrop, landscape: bool) -> Thing:
     """A long thin thing that lies across one of the others."""
     crossed = things[int(dice.random() * len(things))]
     strip = strip_across(dice, crossed, difficulty, backdrop)

@@ -50,18 +50,18 @@ def folder_set(
     check_channels(n_in)
     named = open_folder(path)
     root, notes = _descend(named)
-    parts = {folder.name.lower(): folder for folder in _subfolders(root)}
+    parts = {folder.name.lower(): folder for folder in subfolders(root)}
     train_folder = next((parts[name] for name in TRAIN if name in parts), None)
     valid_folder = next((parts[name] for name in VALID if name in parts), None)
     if train_folder and valid_folder:
-        train = _usable(_by_class(train_folder, notes), train_folder, notes, progress)
-        valid = _usable(_by_class(valid_folder, notes), valid_folder, notes, progress)
+        train = usable(_by_class(train_folder, notes), train_folder, notes, progress)
+        valid = usable(_by_class(valid_folder, notes), valid_folder, notes, progress)
         valid = _known_only(valid, train, valid_folder, notes)
     else:
         if train_folder:
             root = train_folder
             notes.append(f"There is no valid folder beside “{root.name}”: {valid_pct:.0%} of it is held back.")
-        pictures = _usable(_by_class(root, notes), root, notes, progress)
+        pictures = usable(_by_class(root, notes), root, notes, progress)
         train, valid = hold_back(pictures, root, valid_pct, seed)
     return _assemble(named.name, root, train, valid, size, n_in, keep, notes)
 
@@ -83,7 +83,7 @@ def pattern_set(
     root = named = open_folder(path)
     notes: list[str] = []
     files = _pictures_in(root)
-    while not files and len(inner := _with_pictures(root) or _subfolders(root)) == 1:
+    while not files and len(inner := _with_pictures(root) or subfolders(root)) == 1:
         root = inner[0]
         notes.append(f"The pictures were found in “{root.name}”.")
         files = _pictures_in(root)
@@ -97,7 +97,7 @@ def pattern_set(
     if len(labelled) < len(files):
         odd = next(file.name for file, match in matches if not match or not match[1])
         notes.append(f"{len(files) - len(labelled)} files do not fit the pattern and were left out, such as “{odd}”.")
-    train, valid = hold_back(_usable(labelled, root, notes, progress), root, valid_pct, seed)
+    train, valid = hold_back(usable(labelled, root, notes, progress), root, valid_pct, seed)
     return _assemble(named.name, root, train, valid, size, n_in, keep, notes)
 
 
@@ -124,7 +124,7 @@ def open_folder(path: str) -> Path:
         if isinstance(error, DataError):
             raise
         shown = path[:200]
-        raise DataError(f"The folder “{shown}” cannot be opened ({_why(error)}): check its name and rights.") from error
+        raise DataError(f"The folder “{shown}” cannot be opened ({why(error)}): check its name and rights.") from error
     return folder
 
 
@@ -141,7 +141,7 @@ def last_change(path: str) -> tuple[int, int]:
         folder = waiting.popleft()
         try:
             newest, seen = max(newest, folder.stat().st_mtime_ns), seen + 1
-            waiting.extend(_subfolders(folder))
+            waiting.extend(subfolders(folder))
         except (OSError, DataError):  # it went away meanwhile, or may not be read
             continue
     return newest, seen
@@ -155,7 +155,7 @@ def hold_back(pictures: Labelled, root: Path, valid_pct: float, seed: int) -> tu
     single = [label for label, members in by_class.items() if len(members) < 2]
     if single:
         raise DataError(
-            f"{_listed(single)} {'has' if len(single) == 1 else 'have'} one picture only in “{root}”: "
+            f"{listed(single)} {'has' if len(single) == 1 else 'have'} one picture only in “{root}”: "
             "a class needs two at least, one to learn from and one to check on."
         )
     train: Labelled = []
@@ -178,7 +178,7 @@ def _lot(seed: int, name: str) -> bytes:
 def _descend(root: Path) -> tuple[Path, list[str]]:
     """An archive often unpacks to a folder in a folder: go down while there is one folder only, with folders in it."""
     notes: list[str] = []
-    while len(inner := _subfolders(root)) == 1 and not _pictures_in(root) and _subfolders(inner[0]):
+    while len(inner := subfolders(root)) == 1 and not _pictures_in(root) and subfolders(inner[0]):
         if inner[0].name.lower() in TRAIN:
             break
         root = inner[0]
@@ -188,7 +188,7 @@ def _descend(root: Path) -> tuple[Path, list[str]]:
 
 def _by_class(root: Path, notes: list[str]) -> Labelled:
     """All pictures below the folders of `root`; the class is the name of the folder."""
-    folders = _subfolders(root)
+    folders = subfolders(root)
     if not folders:
         names = [file.name for file in _pictures_in(root)]
         matches = [match for name in names if (match := re.search(PETS_PATTERN, name))]
@@ -201,18 +201,18 @@ def _by_class(root: Path, notes: list[str]) -> Labelled:
     empty: list[str] = []
     closed: list[str] = []
     for folder in folders:
-        found = [(file, folder.name) for file in _walk(folder, root, closed)]
+        found = [(file, folder.name) for file in walk(folder, root, closed)]
         pictures += found
         if not found and folder.name not in closed:
             empty.append(folder.name)
         if len(pictures) > MAX_FILES:
             raise DataError(f"“{root}” holds more than {MAX_FILES:,} pictures: name the folder of the classes itself.")
     if linked := _linked_folders(root):
-        notes.append(f"Links to folders are not followed: {_listed(linked)}.")
+        notes.append(f"Links to folders are not followed: {listed(linked)}.")
     if empty and pictures:
-        notes.append(f"No pictures in {_listed(empty)}: left out.")
+        notes.append(f"No pictures in {listed(empty)}: left out.")
     if closed and pictures:
-        notes.append(f"Folders that cannot be opened were left out: {_listed(closed)}.")
+        notes.append(f"Folders that cannot be opened were left out: {listed(closed)}.")
     if not pictures and closed:
         raise DataError(f"No folder of “{root}” with pictures can be opened, such as “{closed[0]}”: check its rights.")
     if not pictures:
@@ -220,7 +220,7 @@ def _by_class(root: Path, notes: list[str]) -> Labelled:
     return pictures
 
 
-def _walk(folder: Path, root: Path, closed: list[str]) -> Iterator[Path]:
+def walk(folder: Path, root: Path, closed: list[str]) -> Iterator[Path]:
     """Pictures in a folder and below it, by name. Links to folders are not followed, so no loop and no way out.
 
     Folders that cannot be opened are added to `closed`, as they are called from `root`.
@@ -232,7 +232,7 @@ def _walk(folder: Path, root: Path, closed: list[str]) -> Iterator[Path]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), root, closed)
+            yield from walk(Path(entry.path), root, closed)
         elif _is_picture(entry, root):
             yield Path(entry.path)
 
@@ -244,7 +244,7 @@ def _pictures_in(folder: Path) -> list[Path]:
 def _with_pictures(root: Path) -> list[Path]:
     """Folders right below `root` that hold pictures, of those that can be opened."""
     found = []
-    for folder in _subfolders(root):
+    for folder in subfolders(root):
         try:
             found += [folder] if _pictures_in(folder) else []
         except DataError:
@@ -252,7 +252,8 @@ def _with_pictures(root: Path) -> list[Path]:
     return found
 
 
-def _subfolders(folder: Path) -> list[Path]:
+def subfolders(folder: Path) -> list[Path]:
+    """Folders right in a folder, by name, without links. Raises DataError where it cannot be opened."""
     return [Path(entry.path) for entry in _entries(folder) if entry.is_dir(follow_symlinks=False)]
 
 
@@ -262,7 +263,7 @@ def _linked_folders(folder: Path) -> list[str]:
 
 def _but_links(folder: Path) -> str:
     linked = _linked_folders(folder)
-    return f" but links ({_listed(linked)}), which are not followed" if linked else ""
+    return f" but links ({listed(linked)}), which are not followed" if linked else ""
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
@@ -271,7 +272,7 @@ def _entries(folder: Path) -> list[os.DirEntry]:
         with os.scandir(folder) as entries:
             seen = [entry for entry in entries if not entry.name.startswith((".", "__MACOSX"))]
     except OSError as error:
-        raise DataError(f"The folder “{folder}” cannot be opened ({_why(error)}): check its rights.") from error
+        raise DataError(f"The folder “{folder}” cannot be opened ({why(error)}): check its rights.") from error
     return sorted(seen, key=lambda entry: entry.name)
 
 
@@ -288,7 +289,7 @@ def _is_picture(entry: os.DirEntry, root: Path) -> bool:
 # ---- what can be used of it
 
 
-def _usable(pictures: Labelled, root: Path, notes: list[str], progress: Tell | None) -> Labelled:
+def usable(pictures: Labelled, root: Path, notes: list[str], progress: Tell | None) -> Labelled:
     """The pictures that can be read; the others are noted, or refused where they are many."""
     good: Labelled = []
     bad: list[str] = []
@@ -306,7 +307,7 @@ def _usable(pictures: Labelled, root: Path, notes: list[str], progress: Tell | N
         share = f"{len(bad)} of {len(pictures)} pictures in “{root}”"
         raise DataError(f"{share} cannot be used, such as {bad[0]}: mend or remove them.")
     if bad:
-        notes.append(f"Left out: {_listed(bad, quote=False)}.")
+        notes.append(f"Left out: {listed(bad, quote=False)}.")
     return good
 
 
@@ -316,9 +317,9 @@ def _known_only(valid: Labelled, train: Labelled, folder: Path, notes: list[str]
     strange = sorted({label for _, label in valid} - known)
     unseen = sorted(known - {label for _, label in valid})
     if strange:
-        notes.append(f"“{folder.name}” holds classes that are not trained on, left out: {_listed(strange)}.")
+        notes.append(f"“{folder.name}” holds classes that are not trained on, left out: {listed(strange)}.")
     if unseen:
-        notes.append(f"No validation pictures of {_listed(unseen)}.")
+        notes.append(f"No validation pictures of {listed(unseen)}.")
     kept = [(file, label) for file, label in valid if label in known]
     if not kept:
         raise DataError(f"“{folder}” has no pictures of the classes to learn: name its folders as those in train.")
@@ -337,7 +338,7 @@ def _assemble(
 ) -> DataSet:
     count = Counter(label for _, label in train)
     if len(count) < 2:
-        raise DataError(f"“{root}” holds one class only, {_listed(list(count))}: a classifier needs two at least.")
+        raise DataError(f"“{root}” holds one class only, {listed(list(count))}: a classifier needs two at least.")
     classes = tuple(sorted(count))
     number = {label: i for i, label in enumerate(classes)}
 
@@ -363,10 +364,10 @@ def _nearest(folder: Path) -> str:
     return f"“{parent}” exists, “{folder.relative_to(parent).parts[0]}” in it does not"
 
 
-def _why(error: BaseException) -> str:
+def why(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else str(error)) or type(error).__name__
 
 
-def _listed(names: Sequence[str], quote: bool = True, most: int = 4) -> str:
+def listed(names: Sequence[str], quote: bool = True, most: int = 4) -> str:
     shown = [f"“{name}”" if quote else name for name in names[:most]]
     return ", ".join(shown) + (f" and {len(names) - most} more" if len(names) > most else "")

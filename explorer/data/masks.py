@@ -255,9 +255,7 @@ def _check_values(scan: Scan, mapped: Mapping[int, int], place: str, codes: Sequ
     )
 
 
-def _check_numbers(
-    numbers: Sequence[int], scan: Scan, place: str, codes: Sequence[str] | None, remap: str
-) -> None:
+def _check_numbers(numbers: Sequence[int], scan: Scan, place: str, codes: Sequence[str] | None, remap: str) -> None:
     """Refuse fewer than two classes, and numbers of a remap for which there are no names."""
     if not numbers:
         raise DataError(f"No pixel of the masks in “{place}” has a class: all are void ({VOID}).")
@@ -283,9 +281,7 @@ def _names(count: int, mapped: Mapping[int, int], known: Mapping[int, str]) -> l
     return [names.get(number, f"class {number}") for number in range(count)]
 
 
-def _without_void(
-    names: Sequence[str], mapped: Mapping[int, int], scan: Scan, colours: Mapping[str, str]
-) -> Classes:
+def _without_void(names: Sequence[str], mapped: Mapping[int, int], scan: Scan, colours: Mapping[str, str]) -> Classes:
     """Classes that are called void are none: their pixels become VOID, and the others close the gap."""
     kept = [number for number, name in enumerate(names) if name.strip().lower() not in VOID_NAMES]
     new = {old: number for number, old in enumerate(kept)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Tell
-from explorer.data.downloads import DOWNLOADS, data_home, downloaded_set
+from explorer.data.downloads import DOWNLOADS, MASK_DOWNLOADS, data_home, downloaded_set
 from explorer.data.drawn import KINDS, LABEL, SIZES, drawn_set
 from explorer.data.folders import folder_set, last_change, pattern_set
 from explorer.data.pattern import PETS_PATTERN
@@ -66,20 +66,21 @@ def list_data() -> tuple[Choice, ...]:
 
 def is_here(name: str) -> bool:
     """Whether a set can be loaded without fetching anything."""
-    entry = next((entry for entry in DOWNLOADS if entry.name == name), None)
+    entry = next((entry for entry in (*DOWNLOADS, *MASK_DOWNLOADS) if entry.name == name), None)
     return entry is None or (data_home() / entry.folder).is_dir()
 
 
 def fingerprint(name: str) -> Hashable:
     """What changes when pictures come to a person's own folder or go: part of a key under which a loaded set is kept.
 
-    None for all other sets, and for a folder that cannot be opened; `load` says why. See `folders.last_change`.
+    Also for the sets of `data.dense`. None for all other sets, and for a folder that cannot be opened; `load` says
+    why. See `folders.last_change`.
     """
     kind, _, place = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if kind not in ("folder", "pattern"):
+    if kind not in ("folder", "pattern", "masks", "pictures"):
         return None
     try:
-        return last_change(place.partition("|")[0] if kind == "pattern" else place)
+        return last_change(place.partition("|")[0] if kind in ("pattern", "masks") else place)
     except DataError:
         return None
 
@@ -106,7 +107,7 @@ def load(
 
     Pictures are decoded when they are asked for. Raises DataError, one sentence for the person.
     """
-    _check(name, size, data_size, difficulty, valid_pct)
+    check_request(name, size, data_size, difficulty, valid_pct)
     kind, _, place = name.partition(":")
     if name == "shapes":
         return drawn_set(size=size, n_in=n_in, data_size=data_size, difficulty=difficulty, seed=seed, keep=keep)
@@ -122,8 +123,8 @@ def load(
     return downloaded_set(entry, **common)
 
 
-def _check(name: Any, size: Any, data_size: Any, difficulty: Any, valid_pct: Any) -> None:
-    """Refuse what is of the wrong kind or out of range, whether the set needs it or not."""
+def check_request(name: Any, size: Any, data_size: Any, difficulty: Any, valid_pct: Any) -> None:
+    """Refuse what is of the wrong kind or out of range, whether the set needs it or not, with a DataError."""
     if not isinstance(name, str):
         raise DataError(f"A data set is called by a text such as shapes, not {_shown(name)}: choose one from the list.")
     if not _is_size(size):

@@ -100,7 +100,7 @@ def _trace(arch: str, cut: int | str | None, size: Size, n_in: int, head: HeadSp
 @lru_cache(maxsize=512)
 def _trace_unet(body: BodySpec, decoder: DecoderSpec, n_out: int) -> Trace:
     encoder = trace_body(body.arch, body.cut, body.size, body.n_in)
-    known = replace(body, weights="random", size=_size_that_runs(body) if encoder.failure else body.size)
+    known = replace(body, weights="random", size=size_that_runs(body) if encoder.failure else body.size)
     wiring = wiring_of(UnetSpec(known, decoder, n_out)) if known.size else None
     bottom = trace_decoder(known, decoder, n_out, runs=encoder.failure is None) if wiring else Part((), None)
     layers = _renamed(encoder.layers, "encoder") + bottom.layers
@@ -126,7 +126,7 @@ def _trace_unet(body: BodySpec, decoder: DecoderSpec, n_out: int) -> Trace:
     )
 
 
-def _size_that_runs(body: BodySpec) -> Size | None:
+def size_that_runs(body: BodySpec) -> Size | None:
     """A size at which the decoder's layers are known, for a body that does not run at its own."""
     if runs_at(body.arch, body.cut, SIZE):
         return SIZE

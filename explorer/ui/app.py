@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # else pandas sums up after every queued event
 
 import gradio as gr  # noqa: E402  (Gradio reads these variables while it is imported)
 
+from explorer import link  # noqa: E402
 from explorer.ui.classifier_page import classifier_page  # noqa: E402
 from explorer.ui.services import PLOTLY_JS, open_services  # noqa: E402
 from explorer.ui.theme import theme  # noqa: E402
+from explorer.ui.unet_page import unet_page  # noqa: E402
 from explorer.ui.widget import icons, page_head, widget  # noqa: E402
+from explorer.ui.wires import INSTANT, Page  # noqa: E402
 
 TITLE = "Architecture explorer"
+PAGES = {"classifier": ("Classifier", classifier_page), "unet": ("U-Net", unet_page)}
+"""By the family that a link names: what the tab is called, and what lays its page out."""
 
 
 def build() -> gr.Blocks:
@@ -27,13 +33,25 @@ def build() -> gr.Blocks:
         topbar = widget(
             "topbar", {"device": services.device, "kind": services.device_kind, "link": ""}, elem_id="right"
         )
-        with (
-            gr.Tabs(elem_id="pages", overflow_behavior="wrap"),
-            gr.Tab("Classifier", id="classifier", elem_id="page-classifier"),
-        ):
-            page = classifier_page(services, topbar)
-        demo.load(page.open_link, None, page.outputs, **page.how)
+        with gr.Tabs(elem_id="pages", overflow_behavior="wrap") as tabs:
+            pages = {}
+            for name, (title, lay_out) in PAGES.items():
+                with gr.Tab(title, id=name, elem_id=f"page-{name}") as tab:
+                    pages[name] = lay_out(services, topbar, tab)
+        open_page(demo, tabs, pages)
     return demo
+
+
+def open_page(demo: gr.Blocks, tabs: gr.Tabs, pages: Mapping[str, Page]) -> None:
+    """Let a visit open the page that its link is about."""
+
+    def opened(request: gr.Request) -> dict:
+        query = dict(request.query_params)
+        name = link.family_of(link.decode(query).spec)
+        return {**pages[name].opened(query), tabs: gr.update(selected=name)}
+
+    outputs = list(dict.fromkeys(component for page in pages.values() for component in page.outputs))
+    demo.load(opened, None, [tabs, *outputs], **INSTANT)
 
 
 def launch(demo: gr.Blocks) -> None:

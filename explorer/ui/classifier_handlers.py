@@ -252,11 +252,18 @@ class ClassifierHandlers:
         return {**self.refresh(held), **({"sheet": self._sheet(held.values)} if held.view.tab == "data" else {})}
 
     def size_moved(self, held: Held) -> Payloads:
-        """The slider of the image size: where the field beside it held both sides, it keeps the width alone."""
-        typed = str(held.values.get("width") or "").replace("×", "x").split("x")
-        if len(typed) == 1:
+        """The slider of the image size: where the field beside it held both sides, it keeps the width alone.
+
+        What was typed below the slider's reach, which the slider cannot show, stands in that field.
+        """
+        beside = str(held.values.get("width") or "")
+        sides = [part.strip() for part in beside.replace("×", "x").split("x")]
+        width = "" if len(sides) == 2 and sides[0] == sides[1] else sides[-1]
+        height = held.values.get("size")
+        if isinstance(height, (int, float)) and 1 <= height < BUILD_REACH["body.size"][0]:
+            width = f"{height:g}×{width or f'{height:g}'}"
+        if width == beside:
             return self.data_changed(held)
-        width = typed[-1].strip()
         return {"width": width, **self.data_changed(replace(held, values={**held.values, "width": width}))}
 
     def another_batch(self, held: Held) -> Payloads:

@@ -36,7 +36,7 @@ TARGETS = {
 }  # fmt: skip
 
 
-def classifier_page(services: Services, topbar: gr.HTML) -> Page:
+def classifier_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
     """Build the page inside the current tab; `topbar` is told device and link."""
     handlers = ClassifierHandlers(services)
     first = handlers.page_for(ClassifierSpec(), TrainSpec())

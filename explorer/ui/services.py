@@ -15,6 +15,7 @@ import torch
 from gradio.utils import get_upload_folder
 
 from explorer.data.dataset import DataSet
+from explorer.data.dense import DenseSet, load_dense
 from explorer.data.registry import fingerprint, load
 from explorer.jobs.queue import Queue
 from explorer.jobs.store import Store
@@ -43,6 +44,7 @@ class Services:
     device: str
     device_kind: str
     load_data: Callable[..., DataSet]
+    load_dense: Callable[..., DenseSet]
     is_public: bool
 
 
@@ -59,6 +61,7 @@ def open_services() -> Services:
         device=describe_device(where),
         device_kind=torch.device(where).type,
         load_data=remembering(load),
+        load_dense=remembering(load_dense),
         is_public="SPACE_ID" in os.environ,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 
 from explorer.data.dense import list_dense
 from explorer.models.build import pyramid_of, wiring_of
@@ -20,6 +20,7 @@ from explorer.spec import (
 )
 from explorer.trace.records import Trace, groups_of
 from explorer.trace.summary import torchinfo_text
+from explorer.trace.tracer import size_that_runs
 from explorer.ui.describe import (
     GROUPS_HELP,
     View,
@@ -37,7 +38,8 @@ from explorer.views.cost import cost
 from explorer.views.groups import groups
 from explorer.views.measures import MEASURES
 from explorer.views.numbers import numbers
-from explorer.views.stages import body_stages
+from explorer.views.pictures import pictures
+from explorer.views.race import race
 from explorer.views.table import table
 from explorer.views.tree import tree
 from explorer.views.unet_source import code
@@ -70,6 +72,7 @@ def describe_unet(reading: Reading, services: Services, view: View) -> dict[str,
         "skipsline": skips_line(spec),
         "topbar": topbar(services, spec, train),
         "cut": cut_steps(spec),
+        "pictures": pictures(spec),
         **unet_tab(view, reading, shown, services),
     }
     payloads["numbers"] = unet_numbers(spec, shown, 1000 * (time.perf_counter() - start), view.measure)
@@ -93,6 +96,8 @@ def unet_tab(view: View, reading: Reading, shown: Trace, services: Services) -> 
         return {"layers": table(laid_over(reading, shown, view.measure), None, MEASURES.get(view.measure))}
     if view.tab == "cost":
         return {"cost": cost(spec, shown, reading.train, frozen_count(reading.train, len(groups_of(shown))))}
+    if view.tab == "race":
+        return {"race": race(spec, reading.train)}
     if view.tab == "code":
         return {"code": code(spec, shown)}
     if view.tab == "summary":
@@ -104,34 +109,17 @@ def draw_wiring(reading: Reading, shown: Trace, services: Services) -> dict[str,
     """The wiring picture of a U-Net whose trace is `shown`."""
     spec, train = reading.spec, reading.train
     rates = group_rates(shown, train)
-    failure = shown.failure
+    size = size_that_runs(spec.body) if shown.failure else spec.body.size
+    known = replace(spec, body=replace(spec.body, size=size)) if size else None
     return wiring(
-        None if failure else wiring_of(spec),
-        stages=stage_names(spec, shown),
-        groups=stage_groups(shown),
+        spec,
+        shown,
+        wiring_of(known) if known else None,
+        pyramid_of(known.body).taps if known else (),
         frozen=frozen_count(train, len(rates)),
-        rates=rates,
-        spec=spec,
-        failure=failure,
+        lrs=rates,
         **in_use(spec, services),
     )
-
-
-def stage_names(spec: UnetSpec, shown: Trace) -> dict[str, str]:
-    """What people call the stage that each tap of the encoder stands in, and its last map (""): {"6": "layer3"}."""
-    stages = [(stage.name, [item.row.qual for item in stage.items]) for stage in body_stages(shown)]
-    taps = () if shown.failure else (tap.node for tap in pyramid_of(spec.body).taps)
-
-    def name_of(qual: str) -> str:
-        inside = (name for name, quals in stages if any(qual == q or qual.startswith(f"{q}.") for q in quals))
-        return next(inside, qual.partition(".")[2])
-
-    return {**{tap: name_of(f"encoder.{tap}") for tap in taps}, "": stages[-1][0]}
-
-
-def stage_groups(shown: Trace) -> Mapping[str, str]:
-    """The parameter group of each module of the encoder, by its name in it: {"6": "body-late"}."""
-    return {layer.qual.partition(".")[2]: layer.group for layer in shown.layers if layer.qual.startswith("encoder.")}
 
 
 def unet_groups(shown: Trace, train: TrainSpec) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -29,14 +30,16 @@ from explorer.ui.classifier_handlers import (
 )
 from explorer.ui.describe import View, is_path, place_of, shown_trace
 from explorer.ui.held import Held, Payloads
+from explorer.ui.race_desk import RaceDesk
 from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, within_reach
+from explorer.ui.services import Services
 from explorer.ui.unet_describe import describe_unet, describe_unet_tab, unet_groups
 from explorer.ui.unet_read import read_unet, show_unet
 
 TABS = ("pictures", "tree", "layers", "race", "upsampling", "cost", "code", "summary", "data")
 REACH = {place: ends for place, ends in BUILD_REACH.items() if place.startswith("body.")}
 START = UnetSpec()
-START_TRAIN = TrainSpec(batch_size=8)
+START_TRAIN = link.TRAINS[UnetSpec]
 VIEW = View(tab=TABS[0])
 """What the page begins with."""
 
@@ -45,6 +48,10 @@ class UnetHandlers(ClassifierHandlers):
     """Handlers of the U-Net page; they keep nothing between calls."""
 
     tabs = TABS
+
+    def __init__(self, services: Services, races: RaceDesk):
+        super().__init__(services)
+        self.races = races
 
     def _read(self, values: Mapping[str, object]) -> Reading:
         return read_unet(values, self.services.is_allowed_file)
@@ -74,6 +81,17 @@ class UnetHandlers(ClassifierHandlers):
     def cross_switched(self, held: Held) -> Payloads:
         """The picture's own way to the end, switched in the picture."""
         return self.changed(held, last_cross=bool(held.asked("on")))
+
+    # ---- the race ----
+
+    def race_begun(self, held: Held) -> Payloads:
+        """All decoders on the same data, body, seeds and budget."""
+        reading = self._read(held.values)
+        if reading.problems:
+            return {
+                "race": {"problem": f"Not started. {next(iter(reading.problems.values()))}", "at": time.monotonic()}
+            }
+        return {"race": self.races.begin(reading.spec, reading.train, held.asked("seeds"))}
 
     # ---- tasks and data ----
 

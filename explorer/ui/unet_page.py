@@ -7,7 +7,7 @@ import gradio as gr
 from explorer.data.dense import list_dense
 from explorer.data.styles import STYLES
 from explorer.ui.cost_desk import cost_functions
-from explorer.ui.race_desk import race_functions
+from explorer.ui.race_desk import RaceDesk
 from explorer.ui.services import Services
 from explorer.ui.train_panel import train_panel
 from explorer.ui.unet_handlers import START, VIEW, UnetHandlers
@@ -37,9 +37,10 @@ TARGETS = {
 }  # fmt: skip
 
 
-def unet_page(services: Services, topbar: gr.HTML) -> Page:
+def unet_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
     """Build the page inside the current tab; `topbar` is told device and link."""
-    handlers = UnetHandlers(services)
+    races = RaceDesk(services.queue)
+    handlers = UnetHandlers(services, races)
     first = handlers.first_values()
 
     def own(name: str, value: object = None, **more) -> gr.HTML:
@@ -58,17 +59,18 @@ def unet_page(services: Services, topbar: gr.HTML) -> Page:
                     elem_id=f"{PREFIX}inner", elem_classes="words", overflow_behavior="wrap", selected="pictures"
                 ) as inner:
                     with gr.Tab("Pictures", id="pictures", elem_id=f"{PREFIX}tab-pictures"):
-                        pictures = own("pictures", {})
+                        pictures = own("pictures", first["pictures"])
                     with gr.Tab("Tree", id="tree", elem_id=f"{PREFIX}tab-tree"):
                         tree = own("tree")
                     with gr.Tab("Layers", id="layers", elem_id=f"{PREFIX}tab-layers"):
                         layers = own("layers")
                     with gr.Tab("Race", id="race", elem_id=f"{PREFIX}tab-race"):
-                        race = own("race", {}, server_functions=race_functions(services))
+                        race = own("race", {}, events=("begin",), server_functions=races.functions())
                     with gr.Tab("Upsampling", id="upsampling", elem_id=f"{PREFIX}tab-upsampling"):
                         own("upsampling", {}, server_functions=upsampling_functions())
                     with gr.Tab("Cost", id="cost", elem_id=f"{PREFIX}tab-cost"):
-                        spent = own("cost", events=("measured",), server_functions=cost_functions(services))
+                        asked = cost_functions(services.queue.trains)
+                        spent = own("cost", events=("measured",), server_functions=asked)
                     with gr.Tab("Code", id="code", elem_id=f"{PREFIX}tab-code"):
                         code = own("code", {"loading": True})
                     with gr.Tab("Summary", id="summary", elem_id=f"{PREFIX}tab-summary"):
@@ -117,6 +119,7 @@ def unet_page(services: Services, topbar: gr.HTML) -> Page:
     on(inner.select, handlers.tab_chosen, "view", "sheet", **AT_ONCE)
     on(sheet.again, handlers.another_batch, "sheet", **AT_ONCE)
     on(sheet.act, handlers.remapped, *of_data, **AT_ONCE)
+    on(race.begin, handlers.race_begun, **AT_ONCE)
     changes = (*DRAWN, "n_out", "run", "go", "halt")
     on_run(panel.go.click, handlers.train, *changes, trigger_mode="once")
     on_run(panel.question.answered, handlers.answered, *changes, "agreed", trigger_mode="once")

@@ -17,11 +17,10 @@ AT_ONCE = {"trigger_mode": "multiple"}
 
 @dataclass(frozen=True)
 class Page:
-    """What the app needs of a built page: the handler that a visit calls, the components it may change, and how."""
+    """What the app needs of a built page: what answers a visit by its query, and the components it may change."""
 
-    open_link: Callable
+    opened: Callable[[Mapping[str, str]], dict[gr.Component, object]]
     outputs: list[gr.Component]
-    how: dict[str, object]
 
 
 class Wires:
@@ -81,12 +80,8 @@ class Wires:
         event(answer, inputs, self.changing(*changes), **{**self.instant, **how})
 
     def page(self, opened: Callable[[Mapping[str, str]], Payloads]) -> Page:
-        """The page, which `opened` answers a visit to: it gets the visit's query."""
-
-        def open_link(request: gr.Request):
-            return self.placed(opened(dict(request.query_params)))
-
-        return Page(open_link, self.changing(*self.components), self.instant)
+        """The page; `opened` answers a visit, by its query."""
+        return Page(lambda query: self.placed(opened(query)), self.changing(*self.components))
 
 
 def as_update(component: gr.Component, value: object) -> object:

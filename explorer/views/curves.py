@@ -16,6 +16,10 @@ from explorer.train.history import History
 MAX_POINTS = 500  # of a line
 MAX_DOTS = 40  # epochs above which a dot for each is too many
 
+TITLES = {"accuracy": "Accuracy", "psnr": "PSNR, dB", "ssim": "SSIM", "miou": "mIoU", "style": "Style loss"}
+OPEN = ("psnr", "style", "content")  # metrics that are no shares: their axis fits their values
+FIRST = {"super_resolution": "psnr", "colour": "psnr", "style": "style", "style_image": "style"}  # by task
+
 # The tokens of assets/style.css that the figure uses.
 THEMES = {
     "light": {
@@ -62,6 +66,10 @@ def figure(history: History, *, theme: str = "light", plan: tuple[float, ...] = 
             trace["mode"] = "lines"
     layout = made["layout"]
     layout["xaxis"]["range"] = [0, epochs]
+    layout["annotations"][1]["text"] = f"<b>{title(history)}</b>"
+    if metric_name(history) in OPEN:
+        layout["yaxis3"] |= {"range": fitting(points["accuracy"][1]), "tickvals": None, "nticks": 4}
+        layout["shapes"].pop()  # the level at 0
     layout["annotations"] += _placed(labels, points, history, epochs)
     if starts_guessing(history):
         layout["shapes"].append({**labels["guess_line"], "y0": guessing(history), "y1": guessing(history)})
@@ -73,6 +81,26 @@ def metric(epoch: EpochDone) -> tuple[str, float | None]:
     metrics = dict(epoch.metrics)
     name = "accuracy" if "accuracy" in metrics or not metrics else next(iter(metrics))
     return name, metrics.get(name)
+
+
+def metric_name(history: History) -> str:
+    """Which number the right chart shows, or will."""
+    if history.epochs:
+        return metric(history.epochs[-1])[0]
+    return FIRST.get(history.pictured.task, "accuracy") if history.pictured else "accuracy"
+
+
+def title(history: History) -> str:
+    """What that number is called."""
+    name = metric_name(history)
+    return "Pixels right" if name == "accuracy" and history.pictured else TITLES.get(name, name)
+
+
+def fitting(values: list[float | None]) -> list[float]:
+    """Both ends of an axis that these values fit on."""
+    known = [value for value in values if value is not None] or [0.0, 1.0]
+    room = 0.15 * (max(known) - min(known)) or 0.05 * abs(known[0]) or 1.0
+    return [min(known) - room, max(known) + room]
 
 
 def starts_guessing(history: History) -> bool:
@@ -202,7 +230,8 @@ def _placed(labels: dict, points: dict, history: History, epochs: int) -> list[d
         put("valid", -1, f"<b>valid {last.valid_loss:.2f}</b>", last.valid_loss > last.train_loss)
         name, value = metric(last)
         if value is not None:
-            put("accuracy", -1, f"<b>{value:.2f}</b>", value < 0.9 or last.epoch > 0.6 * epochs)
+            above = name in OPEN or value < 0.9 or last.epoch > 0.6 * epochs
+            put("accuracy", -1, f"<b>{value:.2f}</b>", above)
     if starts_guessing(history):
         text = f"ln {len(history.started.classes)}, where guessing starts"
         placed.append({**labels["guess"], "y": guessing(history), "text": text})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import PurePath
@@ -77,7 +77,7 @@ def ribbon(
     weights = weights or spec.body.weights or "random"
     stages = body_stages(trace)
     place = _current(spec, trace, cuts)
-    groups = _groups(trace, frozen, lrs)
+    groups = group_words(trace, frozen, lrs)
     frozen_groups = {group["group"] for group in groups if group["frozen"]}
     head = _head(spec, trace, cuts[place])
     drawn = [_stage(stage, _drawn_at(trace, stages), frozen_groups) for stage in stages]
@@ -100,7 +100,7 @@ def ribbon(
         "dropped": _dropped(trace.dropped),
         "head": head,
         "groups": groups,
-        "failure": _failure(trace.failure),
+        "failure": failure_words(trace.failure),
         "notice": notice,
         "photo": photo,
         "faces_key": _faces_key(spec, weights, trace.failure),
@@ -345,7 +345,9 @@ def _head(spec: ClassifierSpec, trace: Trace, cut: Place) -> list[dict]:
     return rods
 
 
-def _groups(trace: Trace, frozen: bool | int, lrs: float | Sequence[float] | None) -> list[dict]:
+def group_words(
+    trace: Trace, frozen: bool | int, lrs: float | Sequence[float] | None, titles: Mapping[str, str] = GROUP_NAMES
+) -> list[dict]:
     """The groups there are, in order: whether frozen, and words for the rail, long and brief."""
     names = [name for name in (EARLY, LATE, HEAD) if any(row.group == name for row in trace.layers)]
     count = len(names) - 1 if frozen is True else int(frozen)
@@ -358,7 +360,7 @@ def _groups(trace: Trace, frozen: bool | int, lrs: float | Sequence[float] | Non
             {
                 "group": _word(name),
                 "frozen": i < count,
-                "words": f"{GROUP_NAMES[name]}: {doing + ', ' if doing else ''}{params}",
+                "words": f"{titles[name]}: {doing + ', ' if doing else ''}{params}",
                 "brief": f"{_word(name)}: {doing or params}",
             }
         )
@@ -389,7 +391,7 @@ def weights_words(n: int) -> str:
     return f"{n / 1e6:.2f} M" if 1e5 <= n < 1e6 else short(n)
 
 
-def _failure(failure: Failure | None) -> dict | None:
+def failure_words(failure: Failure | None) -> dict | None:
     """The card above the picture, and the few words below the layer that broke."""
     if failure is None:
         return None

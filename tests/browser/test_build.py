@@ -349,12 +349,31 @@ def test_a_pressed_number_lays_its_shares_over_the_table_of_layers(open_page):
     cell = page.locator("#layers tbody tr[data-qual='0.0'] .over")
     cell.wait_for()
     part = cell.evaluate("e => parseFloat(e.style.getPropertyValue('--part'))")
-    row = page.locator("#layers tbody tr[data-qual='0.0'] .share").inner_text()
+    row = page.locator("#layers tbody tr[data-qual='0.0'] .share").text_content()
     assert "macs" in cell.get_attribute("class") and part == pytest.approx(float(row.split()[0]), abs=0.06) and part > 5
     assert cell.get_attribute("data-share") == row
-    wait_for(page, "#layers thead .share", "of MACs")
     page.click("#numbers button:nth-child(2)")
     cell.wait_for(state="detached")
+
+
+@pytest.mark.parametrize(("width", "least"), [(1440, 6), (1280, 5), (400, 3)])
+def test_the_table_of_layers_shows_whole_columns_only(open_page, width, least):
+    page = open_page(QUICK + "&arch=resnet18", width=width)
+    page.get_by_role("tab", name="Layers").click()
+    page.wait_for_selector("#layers tbody tr[data-qual='0.0']")
+    box = page.locator("#layers .scroll")
+    for laid_over in (False, True):
+        if laid_over:
+            page.click("#numbers button:nth-child(2)")
+            page.wait_for_selector("#layers tbody .over")
+        page.wait_for_function("atRest()")
+        assert box.evaluate("e => e.scrollWidth <= e.clientWidth")
+        cut_off = "all => all.filter(e => e.offsetWidth && e.scrollWidth > e.clientWidth + 1 && !e.matches('.name'))"
+        assert page.eval_on_selector_all("#layers tbody td", f"{cut_off}.map(e => e.textContent)") == []
+        assert page.locator("#layers thead th:visible").count() >= least
+    page.click("#layers .toggle:has-text('all columns')")
+    page.wait_for_function("document.querySelector('#layers .scroll').classList.contains('all')")
+    assert page.locator("#layers thead th:visible").count() == 13
 
 
 def test_the_names_of_deep_rows_are_read_in_the_tree(open_page):

@@ -94,14 +94,35 @@ def test_the_selectors_are_moved_by_key(open_page):
     says(page, TOTAL, needed(31, "bf16", "sgd").total)
 
 
-def test_a_batch_that_is_no_number_leaves_the_former(open_page):
+def test_a_batch_that_cannot_be_is_told_and_the_nearest_or_the_former_used(open_page):
     page = opened(open_page)
-    page.fill("#cost .amount input", "many")
+    for typed, used in (("many", "32 stays"), ("9999999", "4,096 is used"), ("-3", "1 is used")):
+        page.fill("#cost .amount input", typed)
+        page.keyboard.press("Tab")
+        said = page.inner_text("#cost .memory > .problem")
+        assert said == f"The batch size is a whole number from 1 to 4,096: {used}."
+        assert page.input_value("#cost .amount input") == used.split()[0].replace(",", "")
+    page.fill("#cost .amount input", "16")
     page.keyboard.press("Tab")
-    assert page.input_value("#cost .amount input") == "32"
-    page.fill("#cost .amount input", "9999999")
-    page.keyboard.press("Tab")
-    assert page.input_value("#cost .amount input") == "4096"
+    assert page.is_hidden("#cost .memory > .problem")
+
+
+def test_gradients_that_come_after_the_peak_are_told(open_page):
+    page = opened(open_page, f"{LINK}&train_bn=false")
+    assert needed(train_bn=False).gradients == 0
+    figure, aside = page.inner_text("#cost .part.gradients").split("\n")[1:]
+    assert (figure, aside) == ("none yet", "2.2\u202fMB when backward ends")
+
+
+def test_the_cost_that_is_laid_over_is_marked_where_it_was_chosen(open_page):
+    page = opened(open_page)
+    for name in ("kept", "activations"):
+        page.click(f"#cost .over button:text-is('{name}')")
+        page.wait_for_selector(f"#cost .over button[aria-pressed=true]:text-is('{name}')")
+        assert page.locator("#cost .over [aria-pressed=true]").count() == 1
+    page.wait_for_selector("#numbers button[aria-pressed=true]:has-text('activations')")
+    page.click("#cost .over [aria-pressed=true]")
+    page.wait_for_selector("#cost .over [aria-pressed=true]", state="detached")
 
 
 def test_what_is_kept_is_told_for_its_moment(open_page):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from explorer.data.dense import load_dense
 from explorer.data.registry import load
 from explorer.jobs.queue import Run, StopAnswer
 from explorer.models.weights import WeightsUnavailable
@@ -56,6 +57,7 @@ def handlers(queue, tmp_path) -> ClassifierHandlers:
             device="CPU · 2 cores",
             device_kind="cpu",
             load_data=load,
+            load_dense=load_dense,
             is_public=False,
         )
     )

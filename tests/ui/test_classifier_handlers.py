@@ -18,7 +18,6 @@ from explorer.train.schedule import phases
 from explorer.ui import describe
 from explorer.ui.describe import question
 from explorer.ui.held import Held
-from explorer.ui.read import read
 from explorer.views.numbers import rate as words
 
 
@@ -230,6 +229,14 @@ def test_the_sizes_slider_takes_the_height_back_from_the_field(handlers, held):
     assert "width" not in handlers.size_moved(held(size=64, width="301"))
 
 
+def test_a_size_below_the_sliders_reach_stands_beside_it(handlers, held):
+    small = handlers.size_moved(held(size=16))
+    assert small["width"] == "16×16" and small["ribbon"]["input"]["shape"] == [3, 16, 16]
+    after = handlers.size_moved(held(size=64, width="16×16"))
+    assert after["width"] == "" and after["ribbon"]["input"]["shape"] == [3, 64, 64]
+    assert "width" not in handlers.size_moved(held(size=64))
+
+
 def test_a_mend_of_a_rectangle_empties_the_width(handlers, held):
     mended = handlers.mended(held(arch="alexnet", size=32, width="17×301"))
     assert (mended["size"], mended["width"], mended["ribbon"]["failure"]) == (63, "", None)
@@ -259,14 +266,13 @@ def test_a_model_larger_than_the_machine_is_refused_with_the_reason(handlers, he
 
 
 def test_a_batch_whose_step_does_not_fit_is_refused_with_the_reason(handlers, held, queue, monkeypatch):
-    spec, train = (getattr(read(held().values, lambda _: False), name) for name in ("spec", "train"))
-    needed = step_memory(spec, train.batch_size, frozen=train.frozen, train_bn=train.train_bn).total
-    monkeypatch.setattr(describe, "memory_here", lambda: ("this machine", needed - 1))
-    assert "smaller batch" in handlers.train(held())["notices"]["problems"]["run"]
-    assert queue.submitted == []
-    monkeypatch.setattr(describe, "memory_here", lambda: ("this machine", needed))
     handlers.train(held())
-    assert len(queue.submitted) == 1
+    spec, train = queue.submitted[0]
+    needed = step_memory(spec, train.batch_size, frozen=train.frozen).total
+    for there, started in ((needed - 1, 1), (needed, 2)):
+        monkeypatch.setattr(describe, "memory_here", lambda there=there: ("this machine", there))
+        refused = handlers.train(held())["notices"]["problems"]
+        assert len(queue.submitted) == started and ("smaller batch" in refused.get("run", "")) == (started == 1)
 
 
 def test_a_batch_of_one_with_batch_norm_is_told_at_its_control(handlers, held):
