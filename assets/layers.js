@@ -100,12 +100,11 @@ Explorer.layers = (element, props, trigger, watch) => {
     return Math.ceil(pen.measureText(text).width);
   }
 
-  // What each column needs for its longest text; of numbers the largest one is the longest.
+  // What each column needs for its longest text; of what is summed that is the sum.
   function measured() {
     const longest = texts => texts.reduce((best, text) => (String(text).length > best.length ? String(text) : best), '');
-    return Object.fromEntries(COLUMNS.map(({ id, text, by, sum }) => {
-      const largest = sum ? [sum(totals[id])] : ['sees', 'jump'].includes(id) ? [rows.reduce((best, row) => (by(row) > by(best) ? row : best), rows[0])].filter(Boolean).map(text) : null;
-      const words = id === 'share' ? '< 0.1 %' : longest(largest ?? rows.map(text));
+    return Object.fromEntries(COLUMNS.map(({ id, text, sum }) => {
+      const words = id === 'share' ? '< 0.1 %' : longest(sum ? [sum(totals[id])] : rows.map(text));
       const needs = Math.max(textWidth(words), textWidth(buttons[id].th.textContent) + 8) + GAP;
       return [id, id === 'number' ? needs + 8 : Math.min(needs, LONG[id] ?? needs)];
     }));

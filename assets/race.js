@@ -107,7 +107,11 @@ Explorer.race = (element, props, trigger, watch, server) => {
       runs = answer.runs;
       keep();
     }
-    if (!live()) stopping = false;
+    if (!live()) {
+      stopping = false;
+      planned = '';                                          // now it is known how fast this machine is
+      soon();
+    }
     if (wantedSeed != null && pictures && pictures.seed !== wantedSeed) setTimeout(look);
     draw();
   }
@@ -145,9 +149,9 @@ Explorer.race = (element, props, trigger, watch, server) => {
     drawMetrics();
     const at = standing?.metrics.find(({ name }) => name === metric);
     title.textContent = at ? `${at.title}, on the valid pictures` : 'How good after each epoch';
-    chart.draw({ racers: standing?.decoders ?? plan?.racers ?? [], metric: at, epochs: standing?.epochs ?? value.epochs ?? 5 });
+    chart.draw({ racers: standing?.decoders ?? plan?.racers ?? [], metric: at, epochs: standing?.epochs ?? value.epochs ?? 5, over: now === 'over' });
     verdict.replaceChildren(...(at?.verdict ?? []).map((text, k) => el('p', k ? '' : 'first', text)));
-    table.draw({ racers: standing?.decoders ?? plan?.racers ?? [], metric: at, epochs: standing?.epochs });
+    table.draw({ racers: standing?.decoders ?? plan?.racers ?? [], metric: at, epochs: standing?.epochs, over: now === 'over' });
     shots.draw(pictures, standing?.decoders ?? [], live(), standing?.epochs);
     faults.replaceChildren(...(standing?.faults ?? []).map(text => { const li = el('li', ''); li.append(icon('warn'), el('span', '', text)); return li; }));
     speak();
@@ -157,7 +161,7 @@ Explorer.race = (element, props, trigger, watch, server) => {
     const { done, of, now, left, stopped } = standing, going = live();
     line.style.setProperty('--p', `${100 * done / of}%`);
     progress.setAttribute('aria-valuenow', Math.round(100 * done / of));
-    const bold = going ? (done < of ? `Run ${Math.min(of, done + 1)} of ${of}` : '') : stopped ? `Stopped, ${done} of ${of} runs had ended` : `All ${of} runs done`;
+    const bold = going ? (done < of ? `Run ${Math.min(of, done + 1)} of ${of}` : '') : stopped ? `Stopped when ${done} of ${of} runs were done` : `All ${of} runs done`;
     words.replaceChildren(el('b', '', bold), going ? (now ? `: ${now}` : ', waiting in line') : '');
     clock.textContent = lost ? 'reconnecting…' : stopping ? 'stopping…' : going && left ? `${Explorer.duration(left)} left` : '';
   }
@@ -224,7 +228,7 @@ Explorer.raceChart = root => {
 
   function paint() {
     if (!shown || canvas.clientWidth < 200) return;
-    const { racers, metric, epochs } = shown, width = canvas.clientWidth, right = width < 480 ? 104 : 148;
+    const { racers, metric, epochs, over } = shown, width = canvas.clientWidth, right = width < 480 ? 104 : 148;
     const [low, high] = metric ? reach(metric) : [0, 1], bottom = HEIGHT - FOOT;
     const X = e => LEFT + (width - LEFT - right) * (e - 1) / Math.max(1, epochs - 1), Y = v => bottom - (bottom - TOP) * (v - low) / (high - low);
     const drawing = svg('svg', { width: '100%', height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, 'aria-hidden': 'true' });
@@ -233,7 +237,7 @@ Explorer.raceChart = root => {
     const every = Math.ceil(epochs / Math.max(2, (width - LEFT - right) / 40));
     for (let e = 1; e <= epochs; e += every) svg('text', { x: X(e), y: HEIGHT - 6, 'text-anchor': 'middle' }, drawing, e);
     svg('text', { x: width - right + 14, y: HEIGHT - 6 }, drawing, epochs === 1 ? 'epoch' : 'epochs');
-    if (!metric) svg('text', { x: (LEFT + width - right) / 2, y: HEIGHT / 2, 'text-anchor': 'middle' }, drawing, 'curves appear here');
+    if (!metric) svg('text', { x: (LEFT + width - right) / 2, y: HEIGHT / 2, 'text-anchor': 'middle' }, drawing, over ? 'no run had an epoch' : 'curves appear here');
     const ends = [];
     (metric?.curves ?? []).forEach((curve, k) => {
       const group = svg('g', { class: `racer ${hands[racers[k].label] ?? ''}`, 'data-label': racers[k].label }, drawing), points = curve.epochs.map((e, i) => [X(e), curve.mean[i], curve.sd[i] ?? 0]);
@@ -333,8 +337,8 @@ Explorer.raceTable = (root, lit) => {
     lit(chosen);
   }
 
-  function draw({ racers, metric, epochs }) {
-    const key = JSON.stringify([racers, metric?.finals, metric?.name]);
+  function draw({ racers, metric, epochs, over }) {
+    const key = JSON.stringify([racers, metric?.finals, metric?.name, over]);
     if (key === told) return;
     told = key;
     root.hidden = !racers.length;
@@ -356,7 +360,7 @@ Explorer.raceTable = (root, lit) => {
         for (const [seed, v] of final.each) { const dot = el('i', 'dot', null, track); dot.style.left = `${X(v)}%`; dot.title = `seed ${seed}: ${v.toFixed(4)}`; }
         el('i', 'tick', null, track).style.left = `${X(final.mean)}%`;
       }
-      value.replaceChildren(...(final ? [el('b', final === best ? 'best' : '', final.text), ...(final.epoch < epochs ? [el('span', 'mute', ` epoch ${final.epoch}`)] : [])] : [el('span', 'mute', runs.length ? 'not yet' : '')]));
+      value.replaceChildren(...(final ? [el('b', final === best ? 'best' : '', final.text), ...(final.epoch < epochs ? [el('span', 'mute', ` epoch ${final.epoch}`)] : [])] : [el('span', 'mute', over ? '–' : runs.length ? 'not yet' : '')]));
       p.textContent = short(params);
       p.title = `${exact(params)} parameters`;
       m.textContent = short(macs);

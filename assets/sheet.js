@@ -1,11 +1,13 @@
 // The contact sheet: what a batch looks like after augmentation, and how many pictures each class has.
-// value = {title, items: [[dataURI, label]…], notes: […], classes: [[name, n_train, n_valid]…], loading}
+// value = {title, items: [[dataURI, label]…], notes: […], classes: [[name, n_train, n_valid]…], loading}, of masks also
+// palette: [[class, colour]…], and act: {label}, a way on where the set is of no use; pressing it sends event act.
 Explorer.sheet = (element, props, trigger, watch) => {
   const { el, icon } = Explorer;
   const root = element.querySelector('.sheet');
   const top = el('div', 'top', null, root), title = el('h2', '', null, top), again = el('button', 'btn', 'Another batch', top);
-  const notes = el('ul', 'notes', null, root), grid = el('ul', 'grid', null, root), counts = el('div', 'counts', null, root);
-  again.type = 'button';
+  const notes = el('ul', 'notes', null, root), way = el('button', 'btn way', '', root), palette = el('ul', 'palette', null, root), grid = el('ul', 'grid', null, root), counts = el('div', 'counts', null, root);
+  again.type = way.type = 'button';
+  way.onclick = () => { busy(true); trigger('act', {}); };
   again.onclick = () => { busy(true); trigger('again'); };
 
   function busy(on) {
@@ -19,6 +21,13 @@ Explorer.sheet = (element, props, trigger, watch) => {
     img.src = uri;
     img.alt = '';
     name.title = label;
+    return item;
+  }
+
+  function colour([name, hex]) {
+    const item = el('li');
+    el('i', '', null, item).style.background = hex;
+    el('span', '', Explorer.readable(name), item);
     return item;
   }
 
@@ -52,6 +61,10 @@ Explorer.sheet = (element, props, trigger, watch) => {
     busy(Boolean(value.loading));
     title.textContent = value.title || 'A batch as the network sees it';
     notes.replaceChildren(...(value.notes ?? []).map(note));
+    way.hidden = !value.act;
+    way.textContent = value.act?.label ?? '';
+    palette.replaceChildren(...(value.palette ?? []).map(colour));
+    grid.classList.toggle('wide', Boolean(value.palette));
     grid.replaceChildren(...(items.length ? items.map(picture) : Array.from({ length: value.loading ? 12 : 0 }, () => el('li', 'ghost'))));
     again.hidden = !items.length && !value.loading;
     counts.replaceChildren(...(classes.length ? [bars(classes)] : items.length || value.loading || value.notes?.length ? [] : [el('p', 'empty', 'No data chosen yet.')]));

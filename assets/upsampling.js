@@ -40,7 +40,7 @@ Explorer.upsampling = (element, props, trigger, watch, server) => {
   const says = el('p', 'says', null, root), controls = el('div', 'controls', null, root);
   const sizes = group('Grid', 'sides'), height = knob('Rows', sizes, n => resize(n, state.grid[0].length)), width = knob('Columns', sizes, n => resize(state.grid.length, n));
   const gridKinds = choice('Fill', Object.entries(GRIDS).map(([id, [word]]) => [id, word]), group('Fill', 'fill'), preset => set({ preset, grid: make(preset, state.grid.length, state.grid[0].length) }), true);
-  const kernelGroup = group('Kernel', 'kinds'), kernelKinds = {};
+  const kernelGroup = group('Numbers in the kernel', 'kinds'), kernelKinds = {};
   for (const way of ['nearest', 'transposed']) kernelKinds[way] = choice('Kernel', KINDS[way], kernelGroup, kind => takeKernel(kind), true);
   const initGroup = group('Fresh weights', 'init');
   const inits = choice('Fresh weights', [['plain', 'Plain'], ['icnr', 'ICNR'], ['own', 'Own']], initGroup, init => set(init === 'own' ? { init, weights: answer?.weights ?? [1, 1, 1, 1] } : { init, weights: null }));
@@ -268,11 +268,18 @@ Explorer.upsampling = (element, props, trigger, watch, server) => {
     middleFig.box.inert = outFig.box.inert = false;
     answer = { ...got, way: state.way, grid: state.grid, stride: state.stride, padding: state.padding };
     const last = frames() - 1;
-    if (at === null) at = prep() + (answer.out.length >> 1) * answer.out[0].length + (answer.out[0].length >> 1);
+    if (at === null) at = prep() + telling();
     at = Math.max(0, Math.min(last, at));
     drawStage();
     drawTruth();
     text.textContent = answer.text;
+  }
+
+  // The place of a cell near the middle that most inputs reach.
+  function telling() {
+    const rows = answer.overlaps ?? answer.out.map(row => row.map(() => 1)), wide = rows[0].length;
+    const far = (i, j) => Math.hypot(i - rows.length / 2 + .6, j - wide / 2 + .6), places = rows.flatMap((row, i) => row.map((n, j) => [n, far(i, j), i * wide + j]));
+    return places.reduce((best, one) => (one[0] > best[0] || (one[0] === best[0] && one[1] < best[1]) ? one : best))[2];
   }
 
   // ---- steps: first those that prepare, then one for each output cell ----
@@ -501,12 +508,12 @@ Explorer.upsampling = (element, props, trigger, watch, server) => {
     }
     showUsed(used);
     const cut = (rows, name) => asCells(rows).map(cell => ({ ...cell, kind: seen[cell.row][cell.column] ? `real ${name}` : 'pad' }));
-    const under = padded.slice(i, i + k).map(row => row.slice(j, j + k)), made = under.map((row, a) => row.map((v, b) => v * weights[a][b])), side = k > 4 ? 26 : 32;
+    const under = padded.slice(i, i + k).map(row => row.slice(j, j + k)), made = under.map((row, a) => row.map((v, b) => v * weights[a][b])), side = 26;
     parts[0].board.draw(cut(under), k, k, side, largest(answer.grid));
     parts[1].board.draw(asCells(weights), k, k, side, largest(weights));
     parts[2].board.draw(cut(made), k, k, side, largest(made));
-    parts[0].name('Under the window');
-    parts[1].name(state.way === 'nearest' ? 'Kernel' : 'Kernel, turned 180°');
+    parts[0].name('Window');
+    parts[1].name(state.way === 'nearest' ? 'Kernel' : 'Turned kernel');
     parts[2].name('Products');
     const zeros = k * k - terms.length, rest = zeros ? ` ${zeros} of ${k * k} terms are zeros that were put in.` : '';
     sum.replaceChildren(el('code', '', `${terms.join(' + ') || '0'} = ${exactText(value)}`), el('span', '', rest));

@@ -239,8 +239,9 @@ def _check_values(scan: Scan, mapped: Mapping[int, int], place: str, codes: Sequ
     if codes is not None:
         beyond = [value for value in values if len(codes) <= value < VOID]
         file = scan.first.get(beyond[0])
+        example = f", such as “{file.name}”" if file else ""
         raise DataError(
-            f"The masks in “{place}” hold {_numbers(beyond)}{f', such as “{file.name}”' if file else ''}, but codes.txt "
+            f"The masks in “{place}” hold {_numbers(beyond)}{example}, but codes.txt "
             f"names {len(codes)} classes, 0 to {len(codes) - 1}: add the missing lines, or leave such pixels out "
             f"with the remap {offered}."
         )
@@ -322,9 +323,9 @@ def class_colours(n: int) -> tuple[str, ...]:
 
 
 def muted(rgb: Sequence[int]) -> str:
-    """A colour of one's own, "#rrggbb", with a third of grey in it; see PALETTE."""
+    """A colour of one's own, "#rrggbb", half as colourful; see PALETTE."""
     grey = sum(rgb) / 3
-    return "#" + "".join(f"{round(part + (0.6 * grey + 0.4 * 128 - part) / 3):02x}" for part in rgb)
+    return "#" + "".join(f"{round(part + (0.6 * grey + 0.4 * 128 - part) / 2):02x}" for part in rgb)
 
 
 # ---- pixels

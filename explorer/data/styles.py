@@ -25,6 +25,8 @@ from explorer.data.pictures import FORMATS, SUFFIXES, fault, read_picture
 MASTER = 512
 """Side at which a style is drawn before it is resized."""
 MAX_SIDE = 2048
+MARGIN = 2
+"""Cells around a cell of the mosaic in which the nearest seeds can lie."""
 
 BLUES = ((24, 48, 92), (44, 92, 148), (96, 152, 190), (186, 214, 220), (240, 236, 220))
 GLASS = ((196, 62, 52), (232, 168, 56), (38, 96, 134), (70, 140, 110), (238, 226, 196), (120, 70, 120))
@@ -116,21 +118,22 @@ def _mosaic() -> Image.Image:
     dice = new_dice("mosaic")
     side, cells = MASTER, 16
     step = side / cells
-    seeds = np.array([
-        ((i + between(dice, 0.1, 0.9)) * step, (j + between(dice, 0.1, 0.9)) * step)
-        for j in range(-1, cells + 1)
-        for i in range(-1, cells + 1)
-    ])  # fmt: skip
-    tones = np.array([_shaded(GLASS[int(dice.random() * len(GLASS))], dice, 0.3) for _ in seeds])
-    y, x = np.mgrid[0:side, 0:side]
+    rows = cells + 2 * MARGIN
+    spots = [(between(dice, 0.1, 0.9), between(dice, 0.1, 0.9)) for _ in range(rows * rows)]
+    tones = np.array([_shaded(GLASS[int(dice.random() * len(GLASS))], dice, 0.3) for _ in spots])
+    place = np.array(spots)
+    y, x = (np.mgrid[0:side, 0:side] + 0.5) / step + MARGIN
     nearest, second = np.full((side, side), np.inf), np.full((side, side), np.inf)
     owner = np.zeros((side, side), int)
-    for number, (u, v) in enumerate(seeds):
-        distance = np.hypot(x - u, y - v)
-        closer = distance < nearest
-        second = np.where(closer, nearest, np.minimum(second, distance))
-        nearest = np.where(closer, distance, nearest)
-        owner[closer] = number
+    for down in range(-MARGIN, MARGIN + 1):
+        for across in range(-MARGIN, MARGIN + 1):
+            row, column = y.astype(int) + down, x.astype(int) + across
+            number = row * rows + column
+            distance = step * np.hypot(x - column - place[number, 0], y - row - place[number, 1])
+            closer = distance < nearest
+            second = np.where(closer, nearest, np.minimum(second, distance))
+            nearest = np.where(closer, distance, nearest)
+            owner = np.where(closer, number, owner)
     joint = ((second - nearest) / 4).clip(0, 1)[..., None]
     return Image.fromarray((tones[owner] * joint + np.array(INK) * (1 - joint)).round().astype(np.uint8))
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from explorer.data.batches import count_batches
 from explorer.data.dense import DenseSet, dense_batches, load_dense
-from explorer.data.styles import style_picture
+from explorer.data.styles import style_note, style_picture
 from explorer.models.build import Built, build_model
 from explorer.models.groups import freeze
 from explorer.spec import COLOUR, SEGMENTATION, STYLE, TrainSpec, UnetSpec
@@ -196,6 +196,19 @@ def style_of(spec: UnetSpec, train_spec: TrainSpec, device: torch.device) -> Ten
     return pixels[None].to(device).float() / 255
 
 
+def style_notes(train_spec: TrainSpec, built: Built) -> Iterator[Note]:
+    """What one may not expect of the style picture, and of the body that looks at it."""
+    if text := style_note(train_spec.style):
+        yield Note(text)
+    yield from critic_notes(built)
+
+
+def critic_notes(built: Built) -> Iterator[Note]:
+    """Whether pictures are compared by what a body has learnt."""
+    if built.weights.source == "random":
+        yield Note("The maps that pictures are compared by are those of a body with random weights.")
+
+
 def survey(
     loaders: Loaders, n_valid: int, stop: Callable[[], bool], plain: Callable[[Tensor], Tensor] | None = None
 ) -> tuple[Sample, tuple[tuple[str, float], ...]]:
@@ -237,8 +250,10 @@ def _notes(
     if spec.task == SEGMENTATION and spare:
         classes = len(dataset.classes)
         yield Note(f"The decoder has {spec.n_out} outputs, the data {classes} classes: {spare} stay unused.")
-    if built.weights.source == "random" and (spec.task == STYLE or train_spec.loss == "feature"):
-        yield Note("The maps that pictures are compared by are those of a body with random weights.")
+    if spec.task == STYLE:
+        yield from style_notes(train_spec, built)
+    elif spec.task != SEGMENTATION and train_spec.loss == "feature":
+        yield from critic_notes(built)
     yield from learning_notes(train_spec, built, len(dataset.train), plan, learning, head="decoder")
 
 

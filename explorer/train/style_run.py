@@ -15,7 +15,7 @@ from explorer.models.groups import Group, freeze
 from explorer.spec import HEAD, STYLE_IMAGE, TrainSpec, UnetSpec
 from explorer.train.aside import aside
 from explorer.train.checkpoint import save_description, save_weights
-from explorer.train.dense_run import check_channels, load_data, style_of
+from explorer.train.dense_run import check_channels, load_data, style_notes, style_of
 from explorer.train.dense_tasks import Sample, Style, Styling
 from explorer.train.device import pick_device
 from explorer.train.events import Event, Finished, Note, Stopped
@@ -62,8 +62,7 @@ def run_style_image(
     yield from weights_notes(spec, built)
     for text in dataset.notes:
         yield Note(text)
-    if built.weights.source == "random":
-        yield Note("The maps that pictures are compared by are those of a body with random weights.")
+    yield from style_notes(train_spec, built)
 
     stats = statistics(spec, built.weights.source)
     critic = Critic(place(built.model.encoder, where), spec.body.size, stats)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from explorer.data.batches import data_uri, normalise
 from explorer.data.pictures import read_picture
 from explorer.models.bodies import create_body
+from explorer.models.build import pyramid_of
 from explorer.models.draws import same_draws
 from explorer.spec import BodySpec, ClassifierSpec, Size, sides
 from explorer.trace import activations
@@ -29,8 +30,24 @@ LARGEST = 512  # pixels: above that a forward pass takes seconds
 PATIENCE = 0.4  # seconds to wait for weights before the page is told that they are on their way
 
 
-def faces_function(services: Services) -> Callable[[object], dict]:
-    """The server function that the ribbon calls when it has painted: [arch, weights, size, cut, n_in] -> pictures.
+def stage_ends(body: BodySpec) -> dict[str, str]:
+    """The last module of each stage that the ribbon draws, under its own name."""
+    quals = (stage.shown.row.qual for stage in body_stages(trace(ClassifierSpec(body=body))))
+    return {qual: qual for qual in quals}
+
+
+def tap_ends(body: BodySpec) -> dict[str, str]:
+    """The modules of an encoder whose maps a decoder may get, by their names in a U-Net ("encoder.6"), and the body's
+    own ("encoder"): {name in a U-Net: name in a classifier}. Raises SpecError as `models.build.pyramid_of`."""
+    return {"encoder": "0"} | {f"encoder.{tap.node}": f"0.{tap.node}" for tap in pyramid_of(body).taps}
+
+
+def faces_function(
+    services: Services, ends_of: Callable[[BodySpec], dict[str, str]] = stage_ends
+) -> Callable[[object], dict]:
+    """The server function that a picture calls when it has painted: [arch, weights, size, cut, n_in] -> pictures.
+
+    ends_of  which modules' faces a page shows: {name on the page: name in a classifier's model}
 
     The answer holds `photo`, and `faces` (data URIs by module), or `pending` with words and bytes while weights are on
     their way, or neither where there is nothing to show. Anyone can call it: everything is checked, and one network at
@@ -48,9 +65,11 @@ def faces_function(services: Services) -> Callable[[object], dict]:
                     return {"photo": photo(_for_the_page(body)), "pending": how_far}
                 if desk.state == "missing":
                     body = replace(body, weights="random")
-            ends = tuple(stage.shown.row.qual for stage in body_stages(trace(ClassifierSpec(body=body))))
+            ends = ends_of(body)
             with one_at_a_time:
-                return {"photo": photo(_for_the_page(body)), "faces": stage_pictures(body, ends)}
+                seen = stage_pictures(body, tuple(ends.values()))
+            faces = {name: seen[qual] for name, qual in ends.items() if qual in seen}
+            return {"photo": photo(_for_the_page(body)), "faces": faces}
         except (ValueError, TypeError, RuntimeError, OSError):
             return {"photo": photo()}
 

@@ -7,6 +7,7 @@ import gradio as gr
 from explorer.data.dense import list_dense
 from explorer.data.styles import STYLES
 from explorer.ui.cost_desk import cost_functions
+from explorer.ui.faces import faces_function, tap_ends
 from explorer.ui.race_desk import RaceDesk
 from explorer.ui.services import Services
 from explorer.ui.train_panel import train_panel
@@ -38,7 +39,7 @@ TARGETS = {
 
 
 def unet_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
-    """Build the page inside the current tab; `topbar` is told device and link."""
+    """Build the page inside its tab; `topbar` is told device and link."""
     races = RaceDesk(services.queue)
     handlers = UnetHandlers(services, races)
     first = handlers.first_values()
@@ -51,7 +52,8 @@ def unet_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
     with gr.Column(elem_classes="page"):
         targets = {field: f"{PREFIX}{name}" for field, name in TARGETS.items()}
         notices = own("notices", {"problems": {}, "targets": targets}, events=("follow",))
-        wiring = own("wiring", first["wiring"], events=("skip", "cross", "mend", "act"))
+        faces = faces_function(services, tap_ends)
+        wiring = own("wiring", first["wiring"], events=("skip", "cross", "mend", "act"), server_functions=[faces])
         with gr.Row(elem_classes="cols"):
             with gr.Column(min_width=0):
                 numbers = own("numbers", first["numbers"], events=("measured",))
@@ -96,6 +98,7 @@ def unet_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
             on(control.input, handlers.data_changed, "sheet")
         elif name not in OWN_HANDLER:
             on(control.input, handlers.refresh)
+    on(tab.select, handlers.refresh)  # the link in the bar is that of the page on show
     on(controls["size"].input, handlers.size_moved, "width", "sheet")
     on(controls["cut"].moved, handlers.refresh)
     on(controls["groups"].moved, handlers.groups_moved, "rate")

@@ -209,7 +209,7 @@ def _checkerboard(asked: Mapping) -> dict:
     knobs = tuple(read_knob(asked, name) for name in KNOBS)
     seed = read_seed(asked)
     columns = [_column(f"Kernel {fixed[0]}, stride {fixed[1]}", fixed, seed) for fixed in COLUMNS]
-    if not views.wrong_knobs((CONSTANT_SIDE, CONSTANT_SIDE), *knobs):
+    if knobs not in COLUMNS and not views.wrong_knobs((CONSTANT_SIDE, CONSTANT_SIDE), *knobs):
         columns.append(_column("Your knobs", knobs, seed) | {"own": True})
     many = models.of_constant_nearest(CONSTANT_SIDE, models.random_kernels(MANY, 3, seed))
     counts = views.copy_overlaps((CONSTANT_SIDE, CONSTANT_SIDE))
@@ -230,22 +230,25 @@ def _pictures(counts: list[list[int]], many: Tensor, edge: int) -> dict:
     mean = many.abs().mean(0).tolist()
     inside = views.inner(counts, edge)
     return {
-        "counts": _heat(counts, edge),
+        "counts": _heat(counts, edge, low=0),
         "even": len({count for row in inside for count in row}) == 1,
         "says": views.says_overlaps(inside),
         "one": _heat(many[0].tolist(), edge),
-        "many": _heat(mean, edge),
+        "many": _heat(mean, edge, low=0),
     }
 
 
-def _heat(grid: Sequence[Sequence[float]], edge: int) -> dict:
-    """{"cells", "low", "high", "spread"}: range of the inner cells, and their standard deviation over their mean size."""
+def _heat(grid: Sequence[Sequence[float]], edge: int, low: float | None = None) -> dict:
+    """{"cells", "low", "high", "spread"}: range of the inner cells, and their standard deviation over their mean size.
+
+    low  where the range starts, for sizes that are compared with nothing
+    """
     inside = torch.tensor(views.inner(grid, edge), dtype=torch.float64)
     size = inside.abs().mean().item()
     spread = inside.std(unbiased=False).item() / size if size else 0.0
     return {
         "cells": [[round(value, 4) for value in row] for row in grid],
-        "low": round(inside.min().item(), 4),
+        "low": round(inside.min().item(), 4) if low is None else low,
         "high": round(inside.max().item(), 4),
         "spread": round(spread, 4),
     }

@@ -83,7 +83,7 @@ def standing(
         "state": "running" if going else "over",
         "stopped": any(lane.state == "stopped" for lane in lanes),
         "epochs": epochs,
-        "done": len(lanes) - len(going),
+        "done": sum(lane.state in ("finished", "failed") for lane in lanes),
         "of": len(lanes),
         "now": " and ".join(_now(lane, epochs) for lane in lanes if lane.state == "running"),
         "left": _seconds_left(lanes, epochs),
@@ -176,13 +176,13 @@ def _final(name: str, curve: Sequence[Score]) -> dict | None:
 
 
 def figure(name: str, score: Score) -> str:
-    """ "0.612 ± 0.011", "27.3 ± 0.2 dB"; without a spread where there is one seed."""
+    """ "0.612 ± 0.011", "27.31 ± 0.24 dB"; without a spread where there is one seed."""
     spread = "" if score.sd is None else f" ± {_number(name, score.sd)}"
     return f"{_number(name, score.mean)}{spread}{_unit(name)}"
 
 
 def _number(name: str, value: float) -> str:
-    return f"{value:.1f}" if name == "psnr" or abs(value) >= 10 else f"{value:.3f}"
+    return f"{value:.2f}" if name == "psnr" or name in FALLING else f"{value:.3f}"
 
 
 def _unit(name: str) -> str:
@@ -207,10 +207,13 @@ def verdict(
     ranked = sorted(scores, key=lambda score: score.mean, reverse=name not in FALLING)
     going = any(lane.state in WAITING for lane in lanes)
     when = f"So far, after epoch {at} of {epochs}" if going else f"After epoch {at}"
-    title = METRICS.get(name, name)
+    title = _words(METRICS.get(name, name))
     order = ", ".join(f"{_inside(score.label)} {figure(name, score)}" for score in ranked[1:])
     said = [f"{when}, {_inside(ranked[0].label)} is best with {title} {figure(name, ranked[0])}; then {order}."]
-    said.append(_lead(name, ranked[0], ranked[1]))
+    if ranked[0].mean == ranked[1].mean:
+        said = [f"{when}, nobody is ahead: {_inside(ranked[0].label)} has {title} {figure(name, ranked[0])}, {order}."]
+    else:
+        said.append(_lead(name, ranked[0], ranked[1]))
     said += _against_unet(name, scores)
     if baseline is not None:
         said.append(_without_network(name, ranked[0], baseline))
@@ -252,7 +255,9 @@ def _against_unet(name: str, scores: Sequence[Score]) -> list[str]:
 
 def _beside(name: str, score: Score, unet: Score) -> str:
     gap, spread = score.mean - unet.mean, _spread(score, unet)
-    better = (gap < 0) == (name in FALLING) and gap != 0
+    if gap == 0:
+        return f"{_inside(score.label)} level"
+    better = (gap < 0) == (name in FALLING)
     words = f"{_inside(score.label)} {_number(name, abs(gap))}{_unit(name)} {'better' if better else 'worse'}"
     if spread is None:
         return words
@@ -264,6 +269,11 @@ def _without_network(name: str, best: Score, baseline: float) -> str:
     beaten = best.mean < baseline if name in FALLING else best.mean > baseline
     verb = "is beaten" if beaten else "is not beaten by any of them"
     return f"What one has without a network, {plain}, {verb}."
+
+
+def _words(title: str) -> str:
+    """A title inside a sentence: "pixels right", but "PSNR"."""
+    return title[0].lower() + title[1:] if title[1:2].islower() else title
 
 
 def _inside(label: str) -> str:

@@ -77,8 +77,10 @@ def fastai_call(spec: UnetSpec) -> str:
     arguments += [f"cut={body.cut}"] * isinstance(body.cut, int) + [f"n_in={body.n_in}"] * (body.n_in != 3)
     changed = [(name, value) for name, value in options(decoder) if name not in ("norm_type", "act_cls")]
     arguments += map("=".join, changed)
-    arguments += [f"norm_type=NormType.{FASTAI_NORMS[decoder.norm_type]}"] * (decoder.norm_type is not None)
-    arguments += [f"act_cls={ACTIVATIONS[decoder.act]}"] * (decoder.act in ACTIVATIONS)
+    if decoder.norm_type is not None:
+        arguments.append(f"norm_type=NormType.{FASTAI_NORMS[decoder.norm_type]}")
+    if decoder.act in ACTIVATIONS:
+        arguments.append(f"act_cls={ACTIVATIONS[decoder.act]}")
     return f"from fastai.vision.all import *\n\nmodel = create_unet_model({_wrapped(arguments)})\n"
 
 

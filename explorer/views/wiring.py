@@ -107,7 +107,7 @@ def wiring_text(payload: dict) -> str:
 def _drawn(spec: UnetSpec, trace: Trace, plan: Wiring, taps: Sequence[Tap], still: set[str]) -> dict:
     """All pieces: encoder stages finest first, the middle, the ways up deepest first, skips, the output."""
     runs = trace.failure is None
-    encoder = _encoder(trace, plan, taps, still)
+    encoder = _encoder(trace, plan, taps, still, spec.body.arch)
     names = {tap.node: stage["name"] for tap, stage in zip(taps, encoder, strict=False)}
     rows = _rows(plan, taps)
     skips = _skips(plan, taps, names)
@@ -172,7 +172,7 @@ def _photo(trace: Trace) -> dict:
     }
 
 
-def _encoder(trace: Trace, plan: Wiring, taps: Sequence[Tap], still: set[str]) -> list[dict]:
+def _encoder(trace: Trace, plan: Wiring, taps: Sequence[Tap], still: set[str], arch: str) -> list[dict]:
     """The stages that end in a tap, and the last one, with all modules of the encoder between them."""
     rows = inside(trace.layers, "encoder")[1:]
     owners = _owners(rows, [f"encoder.{tap.node}" for tap in taps])
@@ -190,7 +190,7 @@ def _encoder(trace: Trace, plan: Wiring, taps: Sequence[Tap], still: set[str]) -
             dims = channels_first(made, picture) if made else None
         group = next((row.group for row in reversed(own) if row.params), trace.layers[0].group).removeprefix("body-")
         params = sum(row.params for row in own)
-        name = _stage_name(stages, taps, i, end)
+        name = _stage_name(stages, taps, i, end) if taps else arch
         failed = trace.failure is not None and owners.get(trace.failure.qual) == i
         pieces.append(
             {

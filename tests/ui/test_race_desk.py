@@ -104,7 +104,7 @@ def test_a_full_line_and_too_many_races_are_said(open_desk):
         (ClassifierSpec(), TRAIN, 3), (SPEC, None, 3), (SPEC, TRAIN, 6), (SPEC, TRAIN, None), (SPEC, TRAIN, "1"),
         (replace(SPEC, task="style_image", n_out=3), TRAIN, 1),
         (replace(SPEC, body=replace(SPEC.body, arch="no such")), TRAIN, 1),
-        (replace(SPEC, body=replace(SPEC.body, size=4)), TRAIN, 1),
+        (replace(SPEC, body=replace(SPEC.body, arch="alexnet", size=16)), TRAIN, 1),
     ],
 )  # fmt: skip
 def test_what_cannot_race_starts_nothing_and_is_one_sentence(open_desk, spec, train, seeds):
