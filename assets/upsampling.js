@@ -45,7 +45,7 @@ Explorer.upsampling = (element, props, trigger, watch, server) => {
   const initGroup = group('Fresh weights', 'init');
   const inits = choice('Fresh weights', [['plain', 'Plain'], ['icnr', 'ICNR'], ['own', 'Own']], initGroup, init => set(init === 'own' ? { init, weights: answer?.weights ?? [1, 1, 1, 1] } : { init, weights: null }));
   const draw2 = button('Draw again', initGroup, () => set({ seed: (state.seed + 1) % 10000, weights: null, init: state.init === 'own' ? 'plain' : state.init }));
-  const blur = toggle('Blur', group('Against what is left', 'soft'), on => set({ blur: on }));
+  const blur = toggle('Blur', group('After the shuffle', 'soft'), on => set({ blur: on }));
   const knobs = group('Transposed convolution', 'knobs'), dials = {};
   for (const [id, word] of KNOBS) dials[id] = knob(word, knobs, n => (id === 'kernel' ? resizeKernel(n) : set({ [id]: n })));
   const cases = group('A 28×28 map becomes', 'cases'), caseRow = el('div', 'chips', null, cases);

@@ -17,7 +17,7 @@ Explorer.board = (() => {
     e.style.setProperty('--v', share.toFixed(3));
     e.classList.toggle('deep', share > .6);
     e.classList.toggle('minus', value < 0);
-    e.classList.toggle('long', text.length * (side < 28 ? 6 : 7.5) > side - 3);
+    e.classList.toggle('long', text.length * (side < 28 ? 6 : 6.4) > side - 3);
     return text;
   }
 

@@ -117,7 +117,7 @@
     const last = ups.at(-1), ox = (last?.slab ? last.slab.right + 8 : (last?.x ?? P.end) + 18) + (v.output.marks?.length ? 16 : 0);
     const output = { ...at(ox, Y(0), P.out) };
     const lines = wordsOf(v.output.name, dims(v.output.shape), v.output.notes);
-    output.label = beside ? text(output.right + 12, Y(0) - 2, 'start', lines) : text(output.x, output.bottom + 14, 'start', lines);
+    output.label = beside ? text(output.right + 12, Y(0) - 2, 'start', lines) : text(room, output.bottom + 14, 'end', lines);
     output.marks = (v.output.marks || []).map(m => ({ m, x: ox - 12, y: Y(0) }));
     return { wide: true, width: room, height: Y(v.rows) + 62, photo, encoder, middle, ups, output, skip: (piece, up) => [piece.right + 2, up.x - 12, up.y, 9 + (up.x - piece.right) * .026] };
   }

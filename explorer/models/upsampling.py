@@ -33,9 +33,9 @@ def transposed_side(side: int, kernel: int, stride: int, padding: int, output_pa
 
 def shuffle_weights(init: str, seed: int) -> list[float]:
     """The four weights of a fresh 1×1 convolution from one channel to four; init "icnr" or "plain"."""
-    conv = nn.Conv2d(1, 4, 1, bias=False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        conv = nn.Conv2d(1, 4, 1, bias=False)
         DRAWS[init](conv)
     return conv.weight.detach().flatten().tolist()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -38,7 +39,7 @@ class Critic(nn.Module):
 
     def __init__(self, encoder: nn.Sequential, size: int | tuple[int, int], stats: tuple | None):
         super().__init__()
-        body = nn.Sequential(copy.deepcopy(encoder)._modules)
+        body = nn.Sequential(OrderedDict(copy.deepcopy(encoder)._modules))
         taps = read_pyramid(body, size).taps
         if not taps:
             raise ValueError("This loss compares maps of the body, and this body has none before its last: cut later.")
