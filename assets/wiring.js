@@ -40,10 +40,14 @@
   // What stands where nothing can be drawn: a plain U in outlines.
   const ghost = (name, row, more) => ({ name, row, shape: null, state: 'outline', quals: [], qual: '', facts: [], notes: [], say: '', marks: [], join: '', ...more });
   const OUTLINE = {
-    size: 224, rows: 5, headline: '', subline: '', photo: { name: '', shape: [3, 224, 224], facts: [], say: '' }, groups: [], marks: [], skips: [],
-    encoder: [1, 2, 3, 4, 5].map(row => ghost('', row, { group: 'early' })), middle: ghost('', 5, { words: '', widths: [1024, 512] }),
-    ups: [4, 3, 2, 1, 0].map(row => ghost('', row, { slab: true })), output: ghost('', 0), failure: null, notice: null, faces_key: null,
+    size: 224, headline: '', subline: '', photo: { name: '', shape: [3, 224, 224], facts: [], say: '' }, groups: [], failure: null, notice: null, faces_key: null,
   };
+  const NOTHING = {
+    rows: 5, skips: [], marks: [],
+    encoder: [1, 2, 3, 4, 5].map(row => ghost('', row, { group: 'early' })), middle: ghost('', 5, { words: '', widths: [1024, 512] }),
+    ups: [4, 3, 2, 1, 0].map(row => ghost('', row, { slab: true })), output: ghost('', 0),
+  };
+  Object.assign(OUTLINE, NOTHING);
 
   // The sizes of a slab: a map that is not known has half the side of the one before it.
   function sized(v, thin, depth, most) {
@@ -84,13 +88,19 @@
     }) : [];
     const top = ups.at(-1), out = size.of(v.output.shape, 0), slab = top && hasSlab(top.up) ? wideOf(top.s) + 8 : 0;
     const join = v.output.marks?.length ? 16 : 0;
-    const tail = 18 + slab + join + wideOf(out) + (beside ? 12 + lineWidth(wordsOf(v.output.name, dims(v.output.shape))) : 14);
+    const tail = 18 + slab + join + wideOf(out) + (beside ? 12 + lineWidth(wordsOf(v.output.name, dims(v.output.shape), v.output.notes)) : 30);
     const cat0 = room - tail, first = v.ups[0]?.row ?? v.rows - 1;
     const climb = row => cat0 - sd * row;
     const level = v.skips.length ? climb(first) - 12 - (x0 + se * first + wideOf(size.of(v.encoder.at(-2)?.shape, first))) - 128 : 0;
-    return { se, sd, x0, size, mids, end, out, climb, spare: Math.min(climb(first) - end - 22, level), labels };
+    // Without room beside the output its words stand below it: then those of the slab before it must fit left of them.
+    const words = beside ? 0 : slab ? room - 20 - textWidth(v.output.name, true) - textWidth(top.up.name, true) - (cat0 + 12) : -1;
+    return { se, sd, x0, size, mids, end, out, climb, spare: Math.min(climb(first) - end - 22, level, words), labels };
   }
   const hasSlab = up => up.slab !== false;
+  const topWords = up => wordsOf(up.name, up.cross && up.join === 'on' ? '' : dims(up.shape), up.notes);
+
+  // Words in a narrow place: "96×130 becomes 97×131" is "from 96×130" beside the shape that it became.
+  const fitted = (lines, width) => lines.map(([text, cls]) => [textWidth(text, cls === 'b') > width ? text.replace(/^(.+) becomes .*/, 'from $1') : text, cls]);
 
   // Where everything stands, labels outside: for screens.
   function layoutWide(v, room, f, beside) {
@@ -103,21 +113,28 @@
       return { ...at(x, y, P.size.of(e.shape, e.row)), label: text(x - 12, y + 6, 'end', wordsOf(shortened(e.name), e.state === 'failed' ? v.failure?.words || 'fails' : dims(e.shape))) };
     });
     const mids = P.mids.map(({ x, s }) => at(x, Y(v.rows), s));
+    const below = v.ups.find(up => up.row === 1), clear = below ? P.climb(0) + 12 : 0;
+    const outWords = wordsOf(v.output.name, dims(v.output.shape), beside ? v.output.notes : []), edge = beside ? room : room - 10 - Math.max(...outWords.slice(0, 1).map(([text]) => textWidth(text, true)));
+    // Below the slab at full size: clear of the slab down left and of the words of what comes out; then the next row's words follow.
+    const under = (lines, mid) => {
+      const kept = beside ? lines : lines.slice(0, 1), width = lineWidth(kept);
+      return { kept, x: Math.max(clear, Math.min(edge - width, mid - width / 2)) };
+    };
+    const topmost = v.ups.at(-1), extra = topmost?.row === 0 && hasSlab(topmost) ? Math.max(0, under(topWords(topmost), 0).kept.length - 1) : 0;
     const middle = v.middle && { x: mids[0].x, right: mids[1].right, top: Math.min(...mids.map(m => m.top)), bottom: Math.max(...mids.map(m => m.bottom)), y: Y(v.rows), mids,
       label: text((mids[0].x + mids[1].right) / 2, Y(v.rows) + 36, 'middle', wordsOf(v.middle.name, v.middle.words)) };
     const ups = v.ups.map((up, k) => {
       const x = P.climb(up.row), y = Y(up.row), slab = hasSlab(up) ? at(x + 18, y, P.size.of(up.shape, up.row)) : null;
       const marks = up.marks.length === 3 ? [46, 30, 15.5] : up.marks.length === 1 && up.marks[0].kind === 'resize' ? [24] : [42, 21];
       const notes = up.notes, crossed = up.row === 0 && slab;
-      const lines = wordsOf(up.name, up.cross ? '' : dims(up.shape), notes);
-      const label = crossed ? text(slab.x + (slab.right - slab.x) / 2, slab.bottom + 14, 'middle', lines)
-        : slab ? text(slab.right + 10, y + (up.row === 1 ? 24 : 20), 'start', lines) : notes.length ? text(x + 16, y + 28, 'start', notes.map(n => [n, 'q'])) : null;
+      const lines = topWords(up), placed = crossed && under(lines, (slab.x + slab.right) / 2);
+      const label = crossed ? text(placed.x, slab.bottom + 14, 'start', placed.kept)
+        : slab ? text(slab.right + 10, y + (up.row === 1 ? 24 + LINE * extra : 20), 'start', fitted(lines, room - slab.right - 10)) : notes.length ? text(x + 16, y + 28, 'start', notes.map(n => [n, 'q'])) : null;
       return { x, y, slab, label, marks: up.marks.map((m, i) => ({ m, x, y: y + marks[i] })), from: k ? null : 'bottom' };
     });
     const last = ups.at(-1), ox = (last?.slab ? last.slab.right + 8 : (last?.x ?? P.end) + 18) + (v.output.marks?.length ? 16 : 0);
     const output = { ...at(ox, Y(0), P.out) };
-    const lines = wordsOf(v.output.name, dims(v.output.shape), v.output.notes);
-    output.label = beside ? text(output.right + 12, Y(0) - 2, 'start', lines) : text(room, output.bottom + 14, 'end', lines);
+    output.label = beside ? text(output.right + 12, Y(0) - 2, 'start', outWords) : text(room, output.bottom + 14, 'end', outWords);
     output.marks = (v.output.marks || []).map(m => ({ m, x: ox - 12, y: Y(0) }));
     return { wide: true, width: room, height: Y(v.rows) + 62, photo, encoder, middle, ups, output, skip: (piece, up) => [piece.right + 2, up.x - 12, up.y, 9 + (up.x - piece.right) * .026] };
   }
@@ -154,7 +171,7 @@
     const ups = v.ups.map(up => {
       const x = xc(up.row), y = Y[up.row], s = size.of(up.shape, up.row), slab = hasSlab(up) ? at(x - wideOf(s) / 2, y - 12 - tall(s) / 2, s) : null;
       const marks = up.marks.length === 3 ? [50, 33, 17] : [42, 20];
-      const lines = wordsOf(up.name, up.cross ? '' : dims(up.shape), up.notes), n = lines.length;
+      const lines = topWords(up), n = lines.length;
       const label = slab ? text(slab.x - 10, Math.min(slab.y + 5 - LINE * (n - 1) / 2, y - 12 - LINE * (n - 1)), 'end', lines)
         : up.notes.length ? text(x - 16, y + 36, 'end', up.notes.map(note => [note, 'q'])) : null;
       return { x, y, slab, label, marks: up.marks.map((m, i) => ({ m, x, y: y + marks[i] })) };
@@ -231,11 +248,11 @@
   // ---- The widget ----
   Explorer.wiring = (element, props, trigger, watch, server) => {
     const root = element.querySelector('.wiring');
-    const lead = el('div', 'lead', null, root), title = el('h1', '', null, lead), sub = el('p', '', null, lead);
+    const lead = el('div', 'lead', null, root), title = el('h1', '', null, lead), sub = el('p', '', null, lead), more = el('button', 'link tell', 'Text', lead);
     const notes = el('div', 'notes', null, root), pic = el('div', 'pic', null, root), track = el('div', 'track', null, pic);
     const list = el('ol', 'spots', null, track), switches = el('div', 'switches', null, track), keys = el('div', 'keys', null, track);
     const groupKeys = el('ul', 'groups', null, keys), markKeys = el('ul', 'marks', null, keys);
-    const more = el('button', 'link tell', 'Text', root), twin = el('ol', 'twin sr', null, root), tip = el('div', 'tip', null, root);
+    const twin = el('ol', 'twin sr', null, root), tip = el('div', 'tip', null, root);
     notes.setAttribute('role', 'status');
     list.setAttribute('aria-label', 'The pieces of the network, from photo to output');
     switches.setAttribute('role', 'group');
@@ -310,6 +327,7 @@
       track.querySelector('svg')?.remove();
       track.prepend(s);
       root.classList.toggle('narrow', !L.wide);
+      root.classList.toggle('broken', Boolean(v.failure) || v.encoder === NOTHING.encoder);
       flip();
       spots();
       legend();
@@ -362,7 +380,7 @@
         if (up.join === 'on') addSign(on, { kind: 'join', qual: up.join_qual, words: up.cross ? 'the photo and the map, side by side' : 'skip and upsampled channels, side by side' }, p.x, p.y);
         else if (up.join === 'off') svg('circle', { cx: p.x, cy: p.y, r: 4, class: 'dot' }, on);
         if (p.slab) slab(on, p.slab, { cls: look3(up.state, group('head')), picture: runs && seen[up.qual] });
-        if (p.slab && up.attention) addSign(on, { kind: 'attention', qual: up.qual + '.conv2', words: 'every cell sees every other' }, (L.wide ? (p.slab.x + p.slab.right) / 2 : p.slab.right - 2), p.slab.top + (L.wide ? -5 : 4));
+        if (p.slab && up.attention) addSign(on, { kind: 'attention', qual: up.qual + '.conv2', words: 'every cell sees every other' }, (L.wide ? (p.slab.x + p.slab.right) / 2 : p.slab.right - 2), p.slab.top + (L.wide ? -8 : 4));
         write(on, p.label);
         note(p.label);
         from = L.wide ? { x: p.slab ? p.slab.right : p.x + 20, y: p.y } : { x: p.slab ? (p.slab.x + p.slab.right) / 2 : p.x, y: p.slab ? p.slab.top + p.slab.rise : p.y };
@@ -397,8 +415,8 @@
     function drawSkips(back) {
       for (const { id, skip, piece, up } of wires()) {
         const g = part(id, back), [a, b, y, lift] = L.skip(piece, up), mid = (a + b) / 2;
-        svg('path', { class: 'skip' + (skip.on ? '' : ' off'), d: `M${a} ${y}Q${mid} ${y - lift} ${b - (skip.on ? 5 : 0)} ${y - (skip.on ? 1 : 0)}`, ...(skip.on ? { 'stroke-width': broad(skip.channels).toFixed(1) } : {}) }, g);
-        if (skip.on) svg('path', { d: `M${b - 6} ${y - 5}l8 5-8 4.4z`, class: 'tipoff' }, g);
+        svg('path', { class: 'skip' + (v.failure ? ' ghost' : skip.on ? '' : ' off'), d: `M${a} ${y}Q${mid} ${y - lift} ${b - (skip.on ? 5 : 0)} ${y - (skip.on ? 1 : 0)}`, ...(skip.on ? { 'stroke-width': broad(skip.channels).toFixed(1) } : {}) }, g);
+        if (skip.on && !v.failure) svg('path', { d: `M${b - 6} ${y - 5}l8 5-8 4.4z`, class: 'tipoff' }, g);
       }
     }
 
@@ -488,11 +506,16 @@
       const boxes = [...picture.boxes, ...[...L.encoder, ...(L.middle?.mids || []), ...L.ups.map(u => u.slab).filter(Boolean)].map(p => [p.x, p.top, p.right, p.bottom])];
       const free = (x0, y0, x1, y1) => x0 > 0 && boxes.every(([a, b, c, d]) => c < x0 || a > x1 || d < y0 || b > y1);
       const tall = n => L.height - 22 * n - 4;
-      const left = L.wide ? free(1, tall(v.groups.length) - 4, wide + 16, L.height) : false;
-      const right = L.wide ? free(L.width - marks - 12, tall(v.marks.length) - 4, L.width + 200, L.height) && L.width - marks > (L.ups[0]?.x ?? 0) + 24 : false;
+      const left = L.wide && free(1, tall(v.groups.length) - 4, wide + 16, L.height);
+      // The signs may stand a little lower than the picture ends.
+      const drop = L.wide && L.width - marks > (L.ups[0]?.x ?? 0) + 24 ? [0, 11, 22, 33, 44, 55, 66].find(d => free(L.width - marks - 12, tall(v.marks.length) - 4 + d, L.width + 200, L.height + d)) : null;
+      const right = drop != null;
+      L.height += drop || 0;
       const above = !L.wide && free(1, 2, wide + 12, 22 * v.groups.length + 6);
       groupKeys.className = 'groups' + (left ? ' corner' : above ? ' above' : '');
       markKeys.className = 'marks' + (right ? ' corner' : '');
+      groupKeys.style.top = left ? tall(v.groups.length) - (drop || 0) + 'px' : '';
+      markKeys.style.top = right ? tall(v.marks.length) + 'px' : '';
       track.style.paddingTop = L.height + 'px';
     }
 
@@ -505,7 +528,7 @@
       { id: 'out', v: v.output, p: L.output, head: v.output.name },
     ].filter(one => one.p);
     function spots() {
-      const all = v === OUTLINE ? [] : pieces();
+      const all = v.encoder === NOTHING.encoder ? [] : pieces();
       while (list.children.length > all.length) list.lastChild.remove();
       current = Math.max(0, Math.min(current, all.length - 1));
       all.forEach((one, k) => {
@@ -609,16 +632,13 @@
     }
 
     function update(value) {
-      v = value.rows ? value : { ...OUTLINE, ...value, ...Object.fromEntries(['rows', 'encoder', 'middle', 'ups', 'skips', 'output', 'marks'].map(key => [key, OUTLINE[key]])) };
+      const pointed = root.classList.contains('following') && track.querySelector('.spot:hover, .swt:hover, .spot:focus-visible, .swt:focus-visible');
+      v = value.rows ? value : { ...OUTLINE, ...value, ...NOTHING };
       wanted.clear();
-      const over = [...track.querySelectorAll(':hover')].at(-1);
-      tip.hidden = true;
+      hide();
       paint();
-      if (root.classList.contains('following')) {                  // the hand has not moved: what it points at is told anew
-        root.classList.remove('following');
-        const still = over?.closest?.('.spot, .swt') ?? (document.activeElement?.closest?.('.wiring') === root ? document.activeElement : null);
-        if (still?.isConnected && still.matches('.spot, .swt')) over === still || still.matches(':focus-visible') || still.contains(over) ? (still.one ? showPiece(still.one) : showWire(still)) : hide();
-      }
+      if (pointed?.isConnected && pointed.one) showPiece(pointed.one);      // what one points at is told anew
+      else if (pointed?.isConnected) showWire(pointed);
       ask();
     }
     fit(pic, paint);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -20,7 +20,7 @@ from explorer.models.bodies import (
     count_features,
     take_apart,
 )
-from explorer.models.decoders import DynamicUnet, NearestDecoder, TransposedDecoder, plain_wiring, unet_wiring
+from explorer.models.decoders import DynamicUnet, NearestDecoder, TransposedDecoder
 from explorer.models.groups import Group, classifier_groups, unet_groups
 from explorer.models.heads import create_head, init_head
 from explorer.models.layers import Activation
@@ -28,6 +28,7 @@ from explorer.models.meta import ShapesOnly
 from explorer.models.pyramid import arch_pyramid
 from explorer.models.timm_archs import is_timm, picture_side
 from explorer.models.weights import FOLDER, Progress, WeightsReport, WeightsUnavailable, load_weights
+from explorer.models.wiring import plan_plain, plan_unet
 from explorer.spec import BodySpec, ClassifierSpec, DecoderSpec, HeadSpec, Size, SpecError, UnetSpec
 from explorer.wiring import NEAREST, TRANSPOSED, Pyramid, Wiring
 
@@ -39,8 +40,6 @@ ACTIVATIONS: dict[str, Activation] = {
     "silu": nn.SiLU,
     "mish": nn.Mish,
 }
-PLAIN = {"nearest": NEAREST, "transposed": TRANSPOSED}
-"""Decoders without skips, and how they double the grid."""
 
 
 @dataclass(frozen=True)
@@ -119,27 +118,11 @@ def build_head(head: HeadSpec, features: int, n_out: int) -> nn.Sequential:
         return init_head(create_head(features, n_out, **vars(head)))
 
 
-def build_unet(
-    body: nn.Module, decoder: DecoderSpec, n_out: int, size: Size, pyramid: Pyramid
-) -> DynamicUnet | NearestDecoder | TransposedDecoder:
+def build_unet(body: nn.Module, decoder: DecoderSpec, n_out: int, size: Size, pyramid: Pyramid) -> nn.Module:
     """A decoder's model around a body, whose maps for pictures of this size are `pyramid`."""
     common = {"width_cap": decoder.width_cap, "y_range": decoder.y_range, "pyramid": pyramid}
-    with blamed("decoder"):
-        if decoder.kind == "nearest":
-            return NearestDecoder(body, n_out, size, **common)
-        if decoder.kind == "transposed":
-            return TransposedDecoder(body, n_out, size, kernel=decoder.kernel, **common)
-    with blamed("decoder.skips"):
-        return DynamicUnet(
-            body,
-            n_out,
-            size,
-            **wiring_options(decoder),
-            norm_type=decoder.norm_type,
-            act_cls=ACTIVATIONS[decoder.act],
-            y_range=decoder.y_range,
-            pyramid=pyramid,
-        )
+    with blamed("decoder.skips" if decoder.skips else "decoder"):
+        return DECODERS[decoder.kind].model(body, n_out, size, **DECODERS[decoder.kind].options(decoder), **common)
 
 
 def wiring_of(spec: UnetSpec) -> Wiring:
@@ -148,20 +131,51 @@ def wiring_of(spec: UnetSpec) -> Wiring:
     Raises SpecError for a skip that the body has not ("decoder.skips") and a size at which it does not run
     ("body.size").
     """
-    body, decoder = spec.body, spec.decoder
-    pyramid_of(body)
-    where = {"cut": body.cut, "n_in": body.n_in}
+    pyramid = pyramid_of(spec.body)
     with blamed("decoder.skips"):
-        if decoder.kind in PLAIN:
-            up = PLAIN[decoder.kind]
-            return plain_wiring(body.arch, spec.n_out, body.size, up, width_cap=decoder.width_cap, **where)
-        return unet_wiring(body.arch, spec.n_out, body.size, **wiring_options(decoder), **where)
+        return DECODERS[spec.decoder.kind].plan(pyramid, spec.n_out, spec.decoder)
+
+
+def _unet_options(decoder: DecoderSpec) -> dict[str, object]:
+    return {**wiring_options(decoder), "norm_type": decoder.norm_type, "act_cls": ACTIVATIONS[decoder.act]}
+
+
+def _plan_unet(pyramid: Pyramid, n_out: int, decoder: DecoderSpec) -> Wiring:
+    return plan_unet(pyramid, n_out, **wiring_options(decoder), width_cap=decoder.width_cap)
+
+
+def _plan_without_skips(pyramid: Pyramid, n_out: int, decoder: DecoderSpec, up: str) -> Wiring:
+    return plan_plain(pyramid, n_out, up, decoder.width_cap)
 
 
 def wiring_options(decoder: DecoderSpec) -> dict[str, object]:
-    """Those fields of a U-Net's decoder that say how it is wired."""
-    names = ("blur", "blur_final", "self_attention", "last_cross", "bottle", "skips", "width_cap")
+    """Those options of a U-Net's decoder that say how it is wired, but for its width cap."""
+    names = ("blur", "blur_final", "self_attention", "last_cross", "bottle", "skips")
     return {name: getattr(decoder, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """A kind of decoder.
+
+    model    (body, n_out, size, *, width_cap, y_range, pyramid, **options) -> a model with `encoder` and `decoder`
+    plan     (pyramid, n_out, DecoderSpec) -> the Wiring that it is built from
+    options  the arguments of `model` that are its own, of a DecoderSpec
+    """
+
+    model: Callable[..., nn.Module]
+    plan: Callable[[Pyramid, int, DecoderSpec], Wiring]
+    options: Callable[[DecoderSpec], dict[str, object]] = lambda decoder: {}
+
+
+DECODERS = {
+    "unet": Decoder(DynamicUnet, _plan_unet, _unet_options),
+    "nearest": Decoder(NearestDecoder, partial(_plan_without_skips, up=NEAREST)),
+    "transposed": Decoder(
+        TransposedDecoder, partial(_plan_without_skips, up=TRANSPOSED), lambda decoder: {"kernel": decoder.kernel}
+    ),
+}
+"""By the kinds of `spec.DECODERS`."""
 
 
 def pyramid_of(body: BodySpec) -> Pyramid:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from explorer.models.draws import borrowed_draws
 from explorer.models.layers import PixelShuffleUp, draw_icnr, draw_kaiming
 
 DRAWS = {"icnr": draw_icnr, "plain": draw_kaiming}
@@ -28,12 +29,14 @@ def transposed(grid: Tensor, kernel: Tensor, stride: int, padding: int, output_p
 def transposed_side(side: int, kernel: int, stride: int, padding: int, output_padding: int) -> int:
     """The side that torch gives a square map, found on meta."""
     with torch.device("meta"):
-        return transposed(torch.empty(side, side), torch.empty(kernel, kernel), stride, padding, output_padding).shape[0]
+        return transposed(torch.empty(side, side), torch.empty(kernel, kernel), stride, padding, output_padding).shape[
+            0
+        ]
 
 
 def shuffle_weights(init: str, seed: int) -> list[float]:
     """The four weights of a fresh 1×1 convolution from one channel to four; init "icnr" or "plain"."""
-    with torch.random.fork_rng(devices=[]):
+    with borrowed_draws():
         torch.manual_seed(seed)
         conv = nn.Conv2d(1, 4, 1, bias=False)
         DRAWS[init](conv)
@@ -45,7 +48,7 @@ def shuffled(grid: Tensor, weights: list[float], blur: bool) -> tuple[Tensor, Te
 
     Computed by the decoder's own `PixelShuffleUp`, here without ReLU so that negative numbers stay.
     """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with borrowed_draws(), torch.no_grad():
         up = PixelShuffleUp(1, 1, blur=blur, act_cls=None).to(grid.dtype)
         up[0][0].weight.copy_(torch.tensor(weights, dtype=grid.dtype).view(4, 1, 1, 1))
         layer, shuffle, *blurring = up

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from explorer.data.batches import count_batches
 from explorer.data.dense import DenseSet, dense_batches, load_dense
@@ -45,6 +46,7 @@ from explorer.train.schedule import Phase, phases
 from explorer.train.scores import PictureScores
 
 SAMPLE = 4
+LEAST_GAIN = 0.01  # dB that pictures must be better than what one has without a network
 LOOKED_AT = 2  # pictures of the sample
 
 Task = Segmentation | Restoration | Styling
@@ -68,6 +70,8 @@ def run_dense(
     plan = phases(train_spec, len(built.groups))
     check_fit(built.model, spec, train_spec, dataset)
     dry_run(built.model, built.example_inputs[0])
+    if adds_to_input(spec):
+        start_at_nothing(built.model)
     learning = freeze(built.model, built.groups, plan[0].frozen, train_spec.train_bn)
     yield from _notes(spec, train_spec, built, dataset, plan, learning)
 
@@ -167,13 +171,13 @@ def create_task(
 ) -> Task:
     """The task of a spec with its sample; the valid set is seen once, which measures what one has without a network.
 
-    With a range of its own (`y_range`) the output is the picture itself; else it is added to what the network gets.
+    Where `adds_to_input` says so the output is added to what the network gets, else it is the picture itself.
     """
     common = {"stats": stats, "shown": epochs_to_look(epochs)}
     if spec.task == SEGMENTATION:
         sample, _ = survey(loaders, len(dataset.valid), stop)
         return Segmentation(sample, classes=dataset.classes, colours=dataset.colours, **common)
-    common |= {"name": spec.task, "difference": spec.decoder.y_range is None}
+    common |= {"name": spec.task, "difference": adds_to_input(spec)}
     critic = create_critic(spec, train_spec, model, stats)
     if spec.task == STYLE:
         sample, _ = survey(loaders, len(dataset.valid), stop)
@@ -181,6 +185,23 @@ def create_task(
         return Styling(sample, style=Style.of(critic, picture), shown_style=picture_uri(picture[0]), **common)
     sample, scores = survey(loaders, len(dataset.valid), stop, lambda x: denormalise(x, stats))
     return Restoration(sample, critic=critic, keep_light=spec.task == COLOUR, baseline=scores, **common)
+
+
+def adds_to_input(spec: UnetSpec) -> bool:
+    """Whether the network predicts a difference: for pictures, unless they have a range of their own (`y_range`)."""
+    return spec.task != SEGMENTATION and spec.decoder.y_range is None
+
+
+def start_at_nothing(model: nn.Module) -> None:
+    """Set the last convolution to 0, in place, so that a fresh network gives back what it gets.
+
+    Otherwise the first hundred steps only unlearn the noise of random weights: after 40 steps of super-resolution a
+    resnet18 U-Net was still 0.4 dB below bicubic. A convolution that has a norm stays as it is.
+    """
+    conv = model.decoder.output[0][0]
+    if conv.bias is not None and not parametrize.is_parametrized(conv):
+        nn.init.zeros_(conv.weight)
+        nn.init.zeros_(conv.bias)
 
 
 def create_critic(spec: UnetSpec, train_spec: TrainSpec, model: nn.Module, stats: Stats | None) -> Critic | None:
@@ -265,6 +286,6 @@ def _closing_notes(task: Task, last: EpochDone | None) -> Iterator[Note]:
         yield Note(grown, "warn")
     if isinstance(task, Restoration):
         before, now = dict(task.baseline)["psnr"], dict(last.metrics)["psnr"]
-        if now < before:
+        if now < before + LEAST_GAIN:
             told = task.told().baseline
             yield Note(f"The pictures are no better yet than {told}: {now:.1f} dB against {before:.1f}; train longer.")

@@ -16,6 +16,7 @@ from explorer.ui.unet_panel import unet_panel
 from explorer.ui.upsampling_desk import upsampling_functions
 from explorer.ui.widget import widget
 from explorer.ui.wires import AT_ONCE, Page, Wires
+from explorer.views.upsampling import bench
 
 PREFIX = "unet-"
 ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "width", "n_in")
@@ -69,7 +70,7 @@ def unet_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
                     with gr.Tab("Race", id="race", elem_id=f"{PREFIX}tab-race"):
                         race = own("race", {}, events=("begin",), server_functions=races.functions())
                     with gr.Tab("Upsampling", id="upsampling", elem_id=f"{PREFIX}tab-upsampling"):
-                        own("upsampling", {}, server_functions=upsampling_functions())
+                        own("upsampling", bench(), server_functions=upsampling_functions())
                     with gr.Tab("Cost", id="cost", elem_id=f"{PREFIX}tab-cost"):
                         asked = cost_functions(services.queue.trains)
                         spent = own("cost", events=("measured",), server_functions=asked)

@@ -39,7 +39,7 @@ def upsampling_functions() -> tuple[Callable, Callable]:
         return _answered(asked, _enlarged)
 
     def checkerboard(asked: object) -> dict:
-        """{"columns": [{"title", "counts", "says", "one", "many", …}, …]} for fixed kernels, and for the asked knobs."""
+        """{"columns": [{"title", "counts", "says", "one", "many", …}, …]} for fixed kernels and the asked knobs."""
         return _answered(asked, _checkerboard)
 
     return enlarge, checkerboard
@@ -222,7 +222,11 @@ def _column(title: str, knobs: tuple[int, int, int, int], seed: int) -> dict:
     many = models.of_constant(CONSTANT_SIDE, models.random_kernels(MANY, kernel, seed), stride, padding, more)
     counts = views.overlaps((CONSTANT_SIDE, CONSTANT_SIDE), *knobs)
     detail = f"kernel {kernel}, stride {stride}" if title == "Your knobs" else f"padding {padding}"
-    return {"title": title, "detail": detail + (f", output padding {more}" if more else ""), **_pictures(counts, many, kernel)}
+    return {
+        "title": title,
+        "detail": detail + (f", output padding {more}" if more else ""),
+        **_pictures(counts, many, kernel),
+    }
 
 
 def _pictures(counts: list[list[int]], many: Tensor, edge: int) -> dict:

@@ -71,7 +71,10 @@ def convolved(grid: Grid, window: Grid) -> Grid:
     """Slide the window one cell at a time: (H, W), (k, k) -> (H − k + 1, W − k + 1)."""
     k = len(window)
     return [
-        [sum(grid[i + a][j + b] * window[a][b] for a in range(k) for b in range(k)) for j in range(len(grid[0]) - k + 1)]
+        [
+            sum(grid[i + a][j + b] * window[a][b] for a in range(k) for b in range(k))
+            for j in range(len(grid[0]) - k + 1)
+        ]
         for i in range(len(grid) - k + 1)
     ]
 
@@ -79,9 +82,7 @@ def convolved(grid: Grid, window: Grid) -> Grid:
 def interleaved(channels: Sequence[Grid]) -> Grid:
     """Pixel shuffle: cell (i, j) of four channels becomes the 2×2 patch at (2i, 2j), row by row."""
     height, width = len(channels[0]), len(channels[0][0])
-    return [
-        [channels[2 * (i % 2) + j % 2][i // 2][j // 2] for j in range(2 * width)] for i in range(2 * height)
-    ]
+    return [[channels[2 * (i % 2) + j % 2][i // 2][j // 2] for j in range(2 * width)] for i in range(2 * height)]
 
 
 def blurred(grid: Grid) -> Grid:
@@ -188,7 +189,7 @@ def says_overlaps(counts: Sequence[Sequence[float]]) -> str:
 
 
 def kernels(k: int) -> dict[str, Grid]:
-    """Kernels of a transposed convolution by name; "smooth" with stride 2 and k = 3 draws straight lines between cells."""
+    """Kernels of a transposed convolution by name; "gauss" with stride 2 and k = 3 is bilinear."""
     row = [comb(k - 1, i) for i in range(k)]
     most = max(row) ** 2
     return {

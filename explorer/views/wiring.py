@@ -114,11 +114,13 @@ def _drawn(spec: UnetSpec, trace: Trace, plan: Wiring, taps: Sequence[Tap], stil
     ups = _ups(trace, plan, names, rows, skips)
     for stage, row in zip(encoder, _encoder_rows(plan, taps, rows, skips), strict=True):
         stage["row"] = row
-    middle, output = _middle(trace, plan), _output(spec, trace, plan, at_end=ups[-1]["row"] == 0 and not plan.middle)
+    middle, output = _middle(trace, plan), _output(spec, trace, plan, at_end=len(ups) == len(plan.steps))
     if not runs:
         for piece in filter(None, (middle, *ups, output)):
             piece |= {"state": "unknown", "shape": None, "notes": [], "facts": []}
             piece["say"] = f"{piece['name']}: not known, the encoder does not run."
+            piece["marks"] = [{**mark, "fires": False, "words": ""} for mark in piece.get("marks", ())]
+            piece["words"] = shape(trace.in_shape) if piece.get("cross") else "?"
     return {
         "rows": rows,
         "encoder": encoder,
@@ -422,7 +424,7 @@ def _top(trace: Trace, plan: Wiring) -> dict:
         words.append("the photo itself does not join, last_cross is off")
     say = "; ".join(words) or "the map already has the photo's size"
     return {
-        "name": f"ResBlock {plan.cross}" if plan.cross else f"{shape(full)}" if shuffles or plan.resized else "",
+        "name": f"ResBlock {plan.cross}" if plan.cross else "full size" if shuffles else "",
         "row": 0,
         "marks": marks,
         "join": ("on" if plan.cross else "off") if unet else "",
@@ -505,7 +507,8 @@ def _marks(plan: Wiring, ups: Sequence[dict], output: dict) -> list[dict]:
     if "resize" in kinds:
         fired = [mark["words"] for mark in drawn if mark.get("fires")]
         idle = f"idle at {_size(plan.image)} px"
-        words = f"nearest resize: {fired[0] if fired else idle}"
+        known = any(mark.get("words") for mark in drawn)
+        words = f"nearest resize: {fired[0] if fired else idle}" if known else "nearest resize"
         legend.insert(1, {"kind": "resize", "fires": bool(fired), "words": words})
     return legend
 

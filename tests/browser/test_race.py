@@ -82,7 +82,7 @@ def begun(page) -> None:
     page.wait_for_function("document.querySelector('.go').innerText.includes('minutes')")
     page.click(".go")
     page.evaluate("Explorer.give('unet-race', { race: 'id', token: 'key' })")
-    page.wait_for_selector(".race[data-phase=live] .board .dot")
+    page.wait_for_selector(".race[data-phase=live] .board .dot", state="attached")
 
 
 def asked(page, name: str) -> list:
@@ -146,7 +146,7 @@ def test_a_reload_asks_for_the_same_race_and_a_stranger_cannot_stop_it(open_race
     again.evaluate("localStorage.clear()")
     stranger = open_race()
     stranger.evaluate("Explorer.give('unet-race', { race: 'id' })")
-    stranger.wait_for_selector(".race[data-phase=live] .board .dot")
+    stranger.wait_for_selector(".race[data-phase=live] .board .dot", state="attached")
     assert not stranger.is_visible(".halt")
 
 

@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 from torchvision import datasets
 
-from explorer.data import downloads, registry
-from explorer.data.downloads import DOWNLOADS
+from explorer.data import dense, downloads, registry
+from explorer.data.downloads import DOWNLOADS, MASK_DOWNLOADS
 from explorer.data.registry import DataError, load
 
 ENTRIES = {entry.name: entry for entry in DOWNLOADS}
@@ -270,3 +270,45 @@ def test_a_set_is_here_once_it_was_fetched(tiny):
     load(tiny.name, size=16)
     assert registry.is_here(tiny.name)
     assert registry.is_here("shapes")
+
+
+def png(value: int) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.full((30, 40), value, np.uint8)
+    pixels[:5] = 255 if value < 3 else 3
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def tiny_voc(folder: Path):
+    files = {}
+    for part, names in (("train", ("a", "b")), ("val", ("c",))):
+        files[f"VOCdevkit/VOC2012/ImageSets/Segmentation/{part}.txt"] = "\n".join(names).encode()
+        for name in names:
+            files[f"VOCdevkit/VOC2012/JPEGImages/{name}.jpg"] = jpeg(100)
+            files[f"VOCdevkit/VOC2012/SegmentationClass/{name}.png"] = png(2)
+    path = folder / "voc.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    entry = next(entry for entry in MASK_DOWNLOADS if entry.name == "voc")
+    return replace(entry, archives=(address_of(path),), size=10_000)
+
+
+def test_fetched_masks_are_pairs_with_their_void(tmp_path, monkeypatch):
+    monkeypatch.setattr(dense, "MASK_DOWNLOADS", (tiny_voc(tmp_path),))
+    assert not registry.is_here("voc")
+    dataset = dense.load_dense("voc", task="segmentation", size=(30, 40))
+    assert registry.is_here("voc")
+    assert (len(dataset.train), len(dataset.valid), len(dataset.classes)) == (2, 1, 21)
+    assert dataset.train.images([0])[0, 3].unique().tolist() == [2, dense.VOID]
+
+
+def test_a_fetched_set_without_masks_serves_tasks_with_pictures(tmp_path, monkeypatch):
+    folder = tmp_path / "host"
+    folder.mkdir()
+    monkeypatch.setattr(dense, "DOWNLOADS", (tiny_pets(folder),))
+    dataset = dense.load_dense("pets", task="colour", size=32)
+    assert dataset.classes == () and dataset.train.images([0]).shape == (1, 3, 32, 32)

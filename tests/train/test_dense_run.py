@@ -56,9 +56,9 @@ def toy(task: str, n_train: int = 12, n_valid: int = 7, classes: int = 3, size: 
 
     def read(item: int) -> np.ndarray:
         dice = np.random.default_rng(item)
-        picture = dice.integers(0, 60, (3, size, size))
+        picture = dice.integers(0, 20, (3, size, size))
         mask = np.zeros((1, size, size), int)
-        at, kind = dice.integers(4, size - 12), 1 + item % (classes - 1)
+        at, kind = 4 * dice.integers(1, size // 4 - 3), 1 + item % (classes - 1)
         picture[kind % 3, at : at + 10] += 190
         mask[:, at : at + 10] = kind
         mask[..., 0] = VOID
@@ -141,7 +141,7 @@ def test_a_trained_mask_is_painted_as_the_model_gives_it(data, tmp_path):
 
 @pytest.mark.parametrize(("task", "baseline"), [("super_resolution", "bicubic"), ("colour", "grey")])
 def test_pictures_get_better_than_what_one_has_without_a_network(data, task, baseline):
-    events = run(of_task(task), replace(TRAIN, epochs=8, lr=0.02))
+    events = run(of_task(task), replace(TRAIN, epochs=10))
     (sample,) = of(PictureSample, events)
     assert (sample.baseline, sample.baselines) == (baseline, sample.inputs)
     before, last = dict(sample.baseline_scores), dict(of(EpochDone, events)[-1].metrics)
@@ -171,12 +171,21 @@ def test_a_range_makes_the_output_the_picture_itself(data):
     assert opened(first.images[0]).std() < 0.5 * opened(grey.images[0]).std()  # sigmoid of little is 1/2 everywhere
 
 
-@pytest.mark.parametrize("task", ["style", "style_image"])
-def test_a_style_comes_nearer(data, task):
-    events = run(of_task(task), replace(TRAIN, epochs=4, lr=0.03))
-    done = of(EpochDone, events)
-    assert [name for name, _ in done[0].metrics] == ["style", "content"]
-    assert done[-1].valid_loss < done[0].valid_loss
+@pytest.mark.parametrize("norm", [None, "batch", "weight", "spectral"])
+def test_without_a_range_a_fresh_network_gives_back_what_it_gets(data, norm):
+    spec = replace(of_task("colour"), decoder=DecoderSpec(width_cap=16, norm_type=norm))
+    events = run(spec, replace(TRAIN, epochs=1))
+    (sample,), first = of(PictureSample, events), of(Outputs, events)[0]
+    assert isinstance(events[-1], Finished)
+    assert (first.scores == sample.baseline_each) is (norm is None)
+
+
+@pytest.mark.parametrize(("task", "lr"), [("style", 0.003), ("style_image", 0.03)])
+def test_a_style_comes_nearer(data, task, lr):
+    events = run(of_task(task), replace(TRAIN, epochs=4, lr=lr))
+    assert [name for name, _ in of(EpochDone, events)[0].metrics] == ["style", "content"]
+    steps = of(Step, events)
+    assert steps[-1].loss < 0.9 * steps[0].loss
     assert of(PictureSample, events)[0].style.startswith("data:image/jpeg")
 
 
@@ -191,7 +200,7 @@ def test_two_runs_are_equal_and_looks_change_nothing(data):
     train_spec = replace(TRAIN, augment="basic")
     first, second = run(train_spec=train_spec), run(train_spec=train_spec, look=look_inside)
     assert of(Step, first) == of(Step, second) and of(Outputs, first) == of(Outputs, second)
-    assert [seen.epoch for seen in of(Activations, second)] == [0, 1, 2]
+    assert not of(Activations, first) and of(Activations, second)[0].epoch == 0
 
 
 @pytest.mark.parametrize("kind", ["nearest", "transposed"])

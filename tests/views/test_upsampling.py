@@ -91,7 +91,14 @@ def test_blur_is_the_mean_with_the_edge_repeated():
 
 @pytest.mark.parametrize(
     ("knobs", "becomes"),
-    [((3, 1, 0, 0), 30), ((3, 2, 0, 0), 57), ((2, 2, 0, 0), 56), ((4, 2, 1, 0), 56), ((3, 2, 1, 1), 56), ((3, 2, 1, 0), 55)],
+    [
+        ((3, 1, 0, 0), 30),
+        ((3, 2, 0, 0), 57),
+        ((2, 2, 0, 0), 56),
+        ((4, 2, 1, 0), 56),
+        ((3, 2, 1, 1), 56),
+        ((3, 2, 1, 0), 55),
+    ],
 )
 def test_the_known_cases_are_offered(knobs, becomes):
     """fastai facts C.10."""
