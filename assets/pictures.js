@@ -181,6 +181,7 @@ Explorer.classBars = root => {
     if (shown !== there) build(there);
     const first = seen.find(({ per_class }) => per_class?.length), per = now?.per_class ?? [], before = first?.per_class ?? [], later = first && now.epoch > first.epoch;
     title.textContent = per.length ? `IoU of each class, after epoch ${now.epoch}` : 'Classes';
+    list.classList.toggle('plain', !per.length);
     items.forEach(({ li, bar, value, name }, k) => {
       const v = per[k], b = later ? before[k] : null;
       li.classList.toggle('absent', per.length > 0 && v == null);

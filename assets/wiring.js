@@ -62,7 +62,7 @@
   const wideOf = s => s.t + s.d;
 
   // Words beside a piece: name, shape, what else is to be said.
-  const wordsOf = (name, shape, notes = []) => [[name, 'b'], [shape, ''], ...notes.map(note => [note, 'q'])].filter(([text]) => text);
+  const wordsOf = (name, shape, notes = []) => !name && shape === '?' ? [] : [[name, 'b'], [shape, ''], ...notes.map(note => [note, 'q'])].filter(([text]) => text);
 
   // The squeeze that fits a box this wide, 1 as drawn by hand, 0 the tightest; null where none does.
   function squeeze(v, room, beside) {
@@ -122,7 +122,7 @@
     };
     const topmost = v.ups.at(-1), extra = topmost?.row === 0 && hasSlab(topmost) ? Math.max(0, under(topWords(topmost), 0).kept.length - 1) : 0;
     const middle = v.middle && { x: mids[0].x, right: mids[1].right, top: Math.min(...mids.map(m => m.top)), bottom: Math.max(...mids.map(m => m.bottom)), y: Y(v.rows), mids,
-      label: text((mids[0].x + mids[1].right) / 2, Y(v.rows) + 36, 'middle', wordsOf(v.middle.name, v.middle.words)) };
+      label: text((mids[0].x + mids[1].right) / 2, Math.max(Y(v.rows) + 36, ...mids.map(m => m.bottom + 12)), 'middle', wordsOf(v.middle.name, v.middle.words)) };
     const ups = v.ups.map((up, k) => {
       const x = P.climb(up.row), y = Y(up.row), slab = hasSlab(up) ? at(x + 18, y, P.size.of(up.shape, up.row)) : null;
       const marks = up.marks.length === 3 ? [46, 30, 15.5] : up.marks.length === 1 && up.marks[0].kind === 'resize' ? [24] : [42, 21];
@@ -136,7 +136,7 @@
     const output = { ...at(ox, Y(0), P.out) };
     output.label = beside ? text(output.right + 12, Y(0) - 2, 'start', outWords) : text(room, output.bottom + 14, 'end', outWords);
     output.marks = (v.output.marks || []).map(m => ({ m, x: ox - 12, y: Y(0) }));
-    return { wide: true, width: room, height: Y(v.rows) + 62, photo, encoder, middle, ups, output, skip: (piece, up) => [piece.right + 2, up.x - 12, up.y, 9 + (up.x - piece.right) * .026] };
+    return { wide: true, width: room, height: Math.max(Y(v.rows) + 62, (middle?.label.y ?? 0) + 24), photo, encoder, middle, ups, output, skip: (piece, up) => [piece.right + 2, up.x - 12, up.y, 9 + (up.x - piece.right) * .026] };
   }
 
   // The same for a narrow box: the way up is a column at the right, words stand between the arms.

@@ -238,7 +238,7 @@ class RaceDesk:
             return {
                 **answer,
                 "runs": [follower.run_id for follower in race.followers],
-                "title": f"{spec.body.arch} at {size_text(spec.body.size)} px, {train.epochs} epochs each",
+                "title": f"{spec.body.arch} at {size_text(spec.body.size)} px, {_count(train.epochs, 'epoch')} each",
                 "pictures": None if pictures and pictures["mark"] == asked.get("seen") else pictures,
             }
 
@@ -365,6 +365,10 @@ def _pictures(race: Race, sample: PictureSample | None, seed: object) -> dict | 
             for label, outputs in made.items()
         },
     }
+
+
+def _count(n: int, word: str) -> str:
+    return f"{n} {word}" if n == 1 else f"{n} {word}s"
 
 
 def _mapping(asked: object) -> Mapping:

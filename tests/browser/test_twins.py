@@ -42,7 +42,7 @@ def page(browser) -> Iterator:
     page.close()
 
 
-def story(ending, steps_per_epoch=40, epochs=60, done=None) -> list[tuple]:
+def story(ending, steps_per_epoch=40, epochs=60, done=None, metric="accuracy") -> list[tuple]:
     """Events of `done` epochs of a run with their clock, a few of them delivered twice."""
     total = epochs * steps_per_epoch
     events = [Note("Random weights.", "offline"), Progress("Fetching", 5, 10)]
@@ -54,7 +54,7 @@ def story(ending, steps_per_epoch=40, epochs=60, done=None) -> list[tuple]:
         events.append(Step(step, 3 / step + 0.2 * (step * 37 % 11), 1e-3 * step / total, 4 / step))
         if step % steps_per_epoch == 0:
             epoch = step // steps_per_epoch
-            events.append(EpochDone(epoch, 1 / epoch, 1.2 / epoch, (("accuracy", 1 - 1 / (epoch + 1)),), 2.0))
+            events.append(EpochDone(epoch, 1 / epoch, 1.2 / epoch, ((metric, 1 - 1 / (epoch + 1)),), 2.0))
             events.append(Predictions(epoch, (), (), CONFUSION))
             events.append(Activations(epoch, ("0.2",), (1 / epoch,), (None,), (0.5,)))
     repeated = events[:200] + [event for event in events[150:200] if isinstance(event, Step)] + events[200:]
@@ -91,9 +91,10 @@ def test_the_page_folds_events_as_python_does(page, ending):
     assert run["left"] == pytest.approx(history.seconds_left)
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "psnr"])
 @pytest.mark.parametrize(("epochs", "done"), [(2, 2), (5, 1), (10, 5), (10, 7), (60, 60)])
-def test_the_page_draws_the_figure_that_python_draws(page, epochs, done):
-    told = story((), epochs=epochs, done=done)
+def test_the_page_draws_the_figure_that_python_draws(page, epochs, done, metric):
+    told = story((), epochs=epochs, done=done, metric=metric)
     plan = [0.0, 1e-3, 5e-4]
     expected = curves.figure(fold_all(History(), told), plan=tuple(plan))
     drawn = page.evaluate(
@@ -107,6 +108,7 @@ def test_the_page_draws_the_figure_that_python_draws(page, epochs, done):
         assert theirs["x"] == pytest.approx(ours["x"])
         assert theirs["y"] == pytest.approx(ours["y"])
     assert _places(drawn) == json.loads(json.dumps(_places(expected)))
+    assert drawn["layout"]["yaxis3"]["range"] == pytest.approx(expected["layout"]["yaxis3"]["range"])
 
 
 def test_the_page_says_the_same_about_mistakes(page):

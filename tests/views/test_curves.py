@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 import pytest
 
 from explorer.spec import TrainSpec
-from explorer.train.events import EpochDone, Failed, Started, Step
+from explorer.train.events import EpochDone, Failed, PictureSample, Started, Step
 from explorer.train.history import History, fold_all
 from explorer.train.schedule import phases, planned_rates
 from explorer.views import curves
@@ -114,6 +114,18 @@ def test_another_metric_takes_the_place_of_a_missing_accuracy():
     assert curves.metric(run(metric="dice").epochs[0]) == ("dice", 0.3)
     assert curves.metric(EpochDone(1, 1.0, 1.0, (), 1.0)) == ("accuracy", None)
     assert curves.metric(EpochDone(1, 1.0, 1.0, (("dice", 0.1), ("accuracy", 0.7)), 1.0)) == ("accuracy", 0.7)
+
+
+def test_a_metric_that_is_no_share_has_an_axis_that_fits_it():
+    layout = curves.figure(run(metric="psnr"))["layout"]
+    assert "<b>PSNR, dB</b>" in [annotation["text"] for annotation in layout["annotations"]]
+    low, high = layout["yaxis3"]["range"]
+    assert 0.2 < low < 0.3 and 0.6 < high < 0.7 and layout["yaxis3"]["tickvals"] is None
+
+
+def test_where_pixels_are_judged_accuracy_is_of_pixels():
+    assert curves.title(replace(run(), pictured=PictureSample("segmentation", ()))) == "Pixels right"
+    assert curves.title(replace(run(done=0), pictured=PictureSample("colour", ()))) == "PSNR, dB"
 
 
 def test_many_epochs_are_a_line_without_dots():
