@@ -13,13 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-
-import torch
-from torch.nn.functional import conv2d
 
 from explorer import link
-from explorer.data.drawn import SIZES
 from explorer.jobs.queue import Queue, QueueFull, Run, is_run_id, workers_from_environment
 from explorer.jobs.record import family_of, spec_from_dict, train_from_dict
 from explorer.jobs.store import RunRecord, Store, hash_token
@@ -27,6 +22,7 @@ from explorer.race import MOST_SEEDS, RACERS, label_of, race_specs
 from explorer.spec import SpecError, TrainSpec, UnetSpec, size_text
 from explorer.trace.tracer import trace
 from explorer.train.events import EpochDone, Event, Outputs, PictureSample, from_dict
+from explorer.ui.pace import Pace, drawn_pictures
 from explorer.views.race import WAITING, Lane, Racer, standing
 
 Entry = tuple[str, UnetSpec, TrainSpec]
@@ -35,8 +31,6 @@ KEPT_RACES = 32
 MOST_RACES = 4  # under way at once, of everybody
 MOST_TEXT = 5000  # characters of a model as JSON
 PAUSE, LONG_PAUSE = 0.5, 5.0  # seconds between two looks at the line; where it is full
-BACKWARD = 3  # times the work of a forward pass, for both together
-START_UP = 5.0  # seconds before a run's first step
 FULL = f"{MOST_RACES} races are under way already: try again when one of them has ended."
 RELOAD = "The page asked for a race that cannot be read: reload it."
 TOLD = tuple(f'{{"event": "{kind.__name__}"' for kind in (EpochDone, PictureSample, Outputs))
@@ -124,7 +118,7 @@ class RaceDesk:
         count_pictures: Callable[[UnetSpec, TrainSpec], tuple[int, int] | None] | None = None,
         at_once: int | None = None,
     ):
-        self._queue = queue
+        self._queue, self.pace = queue, Pace(queue)
         self._count_pictures = count_pictures or drawn_pictures
         self._at_once = at_once or workers_from_environment() + 1
         self._races: dict[str, Race] = {}
@@ -220,9 +214,7 @@ class RaceDesk:
         pictures = self._count_pictures(spec, train)
         if pictures is None:
             return None
-        work = pictures[0] * BACKWARD + pictures[1]
-        speed = past_speed(self._queue.store) or machine_speed()
-        return sum(START_UP + macs[label] * work * train.epochs / speed for label, _, train in entries)
+        return sum(self.pace.seconds(macs[label], train, pictures) for label, _, train in entries)
 
     def _look(self, asked: Mapping) -> dict:
         race = self._races.get(asked.get("race")) if isinstance(asked.get("race"), str) else None
@@ -293,43 +285,6 @@ def read_text(text: object) -> tuple[UnetSpec, TrainSpec]:
     if decoded.problems or not isinstance(decoded.spec, UnetSpec):
         raise SpecError("spec", decoded.problems[0] if decoded.problems else RELOAD)
     return replace(decoded.spec, body=replace(decoded.spec.body, weights="random")), decoded.train
-
-
-def drawn_pictures(spec: UnetSpec, train: TrainSpec) -> tuple[int, int] | None:
-    """Pictures to learn from and to check on, of the drawn set; None for folders."""
-    return SIZES[train.data_size] if train.data == TrainSpec.data else None
-
-
-def past_speed(store: Store, looks: int = 3) -> float | None:
-    """Multiply-accumulates a second of the last runs of a U-Net here, counted as `RaceDesk` counts; None: no run."""
-    for record in store.runs("finished")[-1 : -looks - 1 : -1]:
-        if record.family != family_of(UnetSpec()):
-            continue
-        try:
-            spec, train = spec_from_dict(record.family, record.spec), train_from_dict(record.train)
-            pictures, macs = drawn_pictures(spec, train), trace(spec).totals.macs
-        except SpecError:
-            continue
-        follower = Follower(record.id)
-        follower.catch_up(store)
-        seconds = sum(epoch.seconds for epoch in follower.epochs)
-        if pictures and seconds > 0:
-            return macs * (pictures[0] * BACKWARD + pictures[1]) * len(follower.epochs) / seconds
-    return None
-
-
-@lru_cache(maxsize=1)
-def machine_speed() -> float:
-    """Multiply-accumulates a second of a convolution on this machine's processor, found in a few milliseconds."""
-    x, w = torch.rand(4, 64, 56, 56), torch.rand(64, 64, 3, 3)
-
-    def seconds() -> float:
-        start = time.perf_counter()
-        conv2d(x, w, padding=1)
-        return time.perf_counter() - start
-
-    with torch.inference_mode():
-        return x.numel() * w[0].numel() / max(1e-6, min(seconds() for _ in range(8)))
 
 
 def _lane(entry: Entry, follower: Follower, record: RunRecord) -> Lane:

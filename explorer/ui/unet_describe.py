@@ -32,6 +32,7 @@ from explorer.ui.describe import (
     topbar,
     weights_line,
 )
+from explorer.ui.pace import Pace, drawn_pictures, duration_words
 from explorer.ui.read import Reading, cut_steps
 from explorer.ui.services import Services
 from explorer.views.cost import cost
@@ -55,7 +56,7 @@ TASK_HELP = {
 OUTPUTS = {SEGMENTATION: "classes per pixel"}
 
 
-def describe_unet(reading: Reading, services: Services, view: View) -> dict[str, object]:
+def describe_unet(reading: Reading, services: Services, view: View, pace: Pace) -> dict[str, object]:
     """Payloads by widget name for a U-Net, of the tabs only the one on show.
 
     Raises SpecError where nothing can be built.
@@ -67,7 +68,7 @@ def describe_unet(reading: Reading, services: Services, view: View) -> dict[str,
         "wiring": draw_wiring(reading, shown, services),
         "groups": unet_groups(shown, train),
         "weightsline": weights_line(spec),
-        "datahint": dense_hint(spec, train),
+        "datahint": dense_hint(spec, train, shown, pace),
         "taskline": {"text": TASK_HELP[spec.task]},
         "skipsline": skips_line(spec),
         "topbar": topbar(services, spec, train),
@@ -161,12 +162,16 @@ def skips_line(spec: UnetSpec) -> dict[str, object]:
     return {"text": f"Skips: {plan.n_skips} of {len(plan.skips)} on. Switch them in the picture."}
 
 
-def dense_hint(spec: UnetSpec, train: TrainSpec) -> dict[str, object]:
-    """One line about the chosen set."""
+def dense_hint(spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace) -> dict[str, object]:
+    """What the chosen set is, and about how long a run on it takes where that is known."""
     kind = train.data.partition(":")[0] + ":" if ":" in train.data else train.data
     choice = next((choice for choice in list_dense(spec.task) if choice.name == kind), None)
     if choice is None:
         return {"text": ""}
+    text = choice.help
     if spec.task == SEGMENTATION and choice.classes and choice.classes != spec.n_out:
-        return {"text": f"It has {choice.classes} classes: Train gives the U-Net {choice.classes} outputs."}
-    return {"text": choice.help}
+        text = f"It has {choice.classes} classes: Train gives the U-Net {choice.classes} outputs."
+    pictures = drawn_pictures(spec, train)
+    if pictures and shown.failure is None and spec.task != STYLE_IMAGE:
+        text += f" About {duration_words(pace.seconds(shown.totals.macs, train, pictures))} on this machine."
+    return {"text": text}

@@ -35,8 +35,10 @@ from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, withi
 from explorer.ui.services import Services
 from explorer.ui.unet_describe import describe_unet, describe_unet_tab, unet_groups
 from explorer.ui.unet_read import read_unet, show_unet
+from explorer.views.numbers import rate as words
 
 TABS = ("pictures", "tree", "layers", "race", "upsampling", "cost", "code", "summary", "data")
+PIXEL_RATE = 0.05
 REACH = {place: ends for place, ends in BUILD_REACH.items() if place.startswith("body.")}
 START = UnetSpec()
 START_TRAIN = link.TRAINS[UnetSpec]
@@ -62,7 +64,7 @@ class UnetHandlers(ClassifierHandlers):
         if not reading.builds:
             return {"notices": problems(reading.problems)}
         try:
-            payloads = describe_unet(reading, self.services, view)
+            payloads = describe_unet(reading, self.services, view, self.races.pace)
         except SpecError as error:
             return {"notices": problems({**reading.problems, error.field: str(error)})}
         for name in ("cut", "groups"):
@@ -86,11 +88,11 @@ class UnetHandlers(ClassifierHandlers):
 
     def race_begun(self, held: Held) -> Payloads:
         """All decoders on the same data, body, seeds and budget."""
-        reading = self._read(held.values)
-        if reading.problems:
-            return {
-                "race": {"problem": f"Not started. {next(iter(reading.problems.values()))}", "at": time.monotonic()}
-            }
+        fitted, problem = self._fit_outputs(held)
+        reading = self._read({**held.values, **fitted})
+        if problem or reading.problems:
+            said = problem or next(iter(reading.problems.values()))
+            return {"race": {"problem": f"Not started. {said}", "at": time.monotonic()}}
         return {"race": self.races.begin(reading.spec, reading.train, held.asked("seeds"))}
 
     # ---- tasks and data ----
@@ -102,11 +104,13 @@ class UnetHandlers(ClassifierHandlers):
         values = dict(held.values)
         if values.get("data") not in names:
             values["data"] = names[0]
+        values["rate"] = rate = usual_rate(reading.spec.task, held.values.get("rate"))
         shown = self.data_chosen(replace(held, values=values))
         classes = {"value": shown["n_out"]} if "n_out" in shown else {}
         return {
             **shown,
             **shown_for(reading.spec.task),
+            "rate": rate,
             "data": {"choices": set_choices(reading.spec.task), "value": values["data"]},
             "n_out": {**classes, "visible": reading.spec.task == SEGMENTATION},
         }
@@ -225,6 +229,14 @@ class UnetHandlers(ClassifierHandlers):
 def set_choices(task: str) -> list[tuple[str, str]]:
     """The sets that a task can be trained on: words and names."""
     return [(choice.label, choice.name) for choice in list_dense(task)]
+
+
+def usual_rate(task: str, rate: object) -> object:
+    """The rate after another task was chosen: pixels learn far faster than networks; a rate of one's own stays."""
+    network, pixels = words(TrainSpec.lr), words(PIXEL_RATE)
+    if task == STYLE_IMAGE:
+        return pixels if rate == network else rate
+    return network if rate == pixels else rate
 
 
 def shown_for(task: str) -> Payloads:

@@ -112,7 +112,7 @@ def unet_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
     of_data = ("path", "n_out", "sheet")
     for chosen in (controls["data"].select, controls["path"].submit, controls["path"].blur):
         on(chosen, handlers.data_chosen, *of_data)
-    on(controls["task"].input, handlers.task_chosen, "data", "loss", "style", "style_file", *of_data)
+    on(controls["task"].input, handlers.task_chosen, "data", "rate", "loss", "style", "style_file", *of_data)
     on(components["title"].defaults, handlers.defaults, *components)
     for costs in (numbers, spent):
         on(costs.measured, handlers.measured, "view", **AT_ONCE)

@@ -64,13 +64,10 @@ def unet_panel(first: dict) -> UnetPanel:
             "unet-decoder", "Decoder", KINDS, first["decoder"], help="U-Net: pixel shuffle, then join the skip."
         )
         lines["skipsline"] = widget("line", first["skipsline"], elem_id="unet-skipsline")
-        c["width_cap"] = segments(
-            "unet-width_cap",
-            "Width cap",
-            CAPS,
-            first["width_cap"],
+        c["width_cap"] = dropdown(
+            "unet-width_cap", "Width cap", CAPS, first["width_cap"], allow_custom_value=True,
             help="Most channels of the deepest block; halved upwards.",
-        )
+        )  # fmt: skip
         with gr.Column(elem_classes="switches"):
             for name in ("blur", "self_attention", "last_cross", "bottle"):
                 c[name] = switch(f"unet-{name}", first[name], help=SWITCH_HELP[name], label=name)

@@ -1,0 +1,108 @@
+"""How long a U-Net will take to train on this machine, before it does."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+
+import torch
+from torch.nn.functional import conv2d
+
+from explorer.data.drawn import SIZES
+from explorer.jobs.queue import Queue
+from explorer.jobs.record import family_of, spec_from_dict, train_from_dict
+from explorer.jobs.store import Store
+from explorer.spec import SpecError, TrainSpec, UnetSpec
+from explorer.trace.tracer import trace
+from explorer.train.events import EpochDone, from_dict
+
+BACKWARD = 3  # times the work of a forward pass, for both together
+START_UP = 5.0  # seconds before a run's first step
+PAGE = 500  # events at once
+MINUTE = 60.0
+TOLD = f'{{"event": "{EpochDone.__name__}"'
+
+
+class Pace:
+    """How fast this machine trains, by the runs in a queue's store; looked up at most once a minute."""
+
+    def __init__(self, queue: Queue):
+        self._queue = queue
+        self._speed, self._at = 0.0, -math.inf
+
+    def seconds(self, macs: int, train: TrainSpec, pictures: tuple[int, int]) -> float:
+        """About how long a run takes when nobody else trains.
+
+        macs      of a forward pass of one picture
+        pictures  to learn from, and to check on
+        """
+        return START_UP + macs * work_of(pictures) * train.epochs / self.speed()
+
+    def speed(self) -> float:
+        """Multiply-accumulates a second: of the last runs, else of this machine's convolutions."""
+        if time.monotonic() - self._at > MINUTE:
+            self._speed, self._at = past_speed(self._queue.store) or machine_speed(), time.monotonic()
+        return self._speed
+
+
+def work_of(pictures: tuple[int, int]) -> int:
+    """An epoch in forward passes of one picture."""
+    return pictures[0] * BACKWARD + pictures[1]
+
+
+def duration_words(seconds: float) -> str:
+    """ "40 seconds", "3 minutes", "2 hours"."""
+    if seconds < 90:
+        return f"{max(10, round(seconds, -1)):.0f} seconds"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.0f} hours"
+
+
+def drawn_pictures(spec: UnetSpec, train: TrainSpec) -> tuple[int, int] | None:
+    """Pictures to learn from and to check on, of the drawn set; None for folders."""
+    return SIZES[train.data_size] if train.data == TrainSpec.data else None
+
+
+def past_speed(store: Store, looks: int = 3) -> float | None:
+    """Multiply-accumulates a second of the last run of a U-Net on drawn pictures; None where there was none."""
+    for record in store.runs("finished")[-1 : -looks - 1 : -1]:
+        if record.family != family_of(UnetSpec()):
+            continue
+        try:
+            spec, train = spec_from_dict(record.family, record.spec), train_from_dict(record.train)
+            pictures, macs = drawn_pictures(spec, train), trace(spec).totals.macs
+        except SpecError:
+            continue
+        epochs = list(epochs_of(store, record.id))
+        seconds = sum(epoch.seconds for epoch in epochs)
+        if pictures and seconds > 0:
+            return macs * work_of(pictures) * len(epochs) / seconds
+    return None
+
+
+@lru_cache(maxsize=1)
+def machine_speed() -> float:
+    """Multiply-accumulates a second of a convolution on this machine's processor, found in a few milliseconds."""
+    x, w = torch.rand(4, 64, 56, 56), torch.rand(64, 64, 3, 3)
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        conv2d(x, w, padding=1)
+        return time.perf_counter() - start
+
+    with torch.inference_mode():
+        return x.numel() * w[0].numel() / max(1e-6, min(seconds() for _ in range(8)))
+
+
+def epochs_of(store: Store, run: str) -> Iterator[EpochDone]:
+    """The epochs that a run has told."""
+    look = store.look(run, 0, PAGE)
+    while look.events:
+        for _, _, text in look.events:
+            if text.startswith(TOLD):
+                yield from_dict(json.loads(text))
+        look = store.look(run, look.events[-1][0], PAGE)
