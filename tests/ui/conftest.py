@@ -18,10 +18,18 @@ from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsDesk
 
 
+class EmptyStore:
+    """A store in which nothing ever ran."""
+
+    def runs(self, state=None):
+        return ()
+
+
 @dataclass
 class QueueThatRemembers:
     """Takes runs and never starts one."""
 
+    store: EmptyStore = field(default_factory=EmptyStore)
     submitted: list = field(default_factory=list)
     stopped: list = field(default_factory=list)
     state: str = "gone"

@@ -1,0 +1,55 @@
+"""How long a run will take, by the runs that there were."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import pytest
+
+from explorer.spec import BodySpec, TrainSpec, UnetSpec
+from explorer.trace.tracer import trace
+from explorer.train.events import EpochDone, to_dict
+from explorer.ui.pace import START_UP, Pace, duration_words, machine_speed, past_speed, work_of
+
+SPEC = UnetSpec(BodySpec("resnet18", "random", size=32))
+
+
+class Line:
+    def __init__(self, store):
+        self.store = store
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(3, "10 seconds"), (44, "40 seconds"), (100, "2 minutes"), (3599, "60 minutes"), (9000, "2 hours")],
+)
+def test_durations_are_round(seconds, words):
+    assert duration_words(seconds) == words
+
+
+def test_twice_the_epochs_take_twice_the_time():
+    class Nothing:
+        def runs(self, state=None):
+            return ()
+
+    pace = Pace(Line(Nothing()))
+    once, twice = (pace.seconds(10**9, TrainSpec(epochs=k), (400, 100)) - START_UP for k in (1, 2))
+    assert twice == pytest.approx(2 * once) and pace.speed() == machine_speed()
+
+
+class OneRun:
+    """A store with one finished run of two epochs, two seconds each."""
+
+    def runs(self, state=None):
+        return (SimpleNamespace(id="r", family="unet", spec=asdict(SPEC), train=asdict(TrainSpec())),)
+
+    def look(self, run_id, since, limit):
+        events = [json.dumps(to_dict(EpochDone(k, 1.0, 1.0, (), 2.0))) for k in (1, 2)] + ['{"event": "Finished"}']
+        numbered = [(n, 0.0, text) for n, text in enumerate(events, 1) if n > since]
+        return SimpleNamespace(events=numbered[:limit])
+
+
+def test_a_finished_run_tells_the_speed():
+    assert past_speed(OneRun()) == pytest.approx(trace(SPEC).totals.macs * work_of((400, 100)) / 2.0)
