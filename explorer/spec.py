@@ -23,6 +23,7 @@ SEGMENTATION, SUPER_RESOLUTION, COLOUR, STYLE, STYLE_IMAGE = (
 )  # fmt: skip
 TASKS = (SEGMENTATION, SUPER_RESOLUTION, COLOUR, STYLE, STYLE_IMAGE)
 LOSSES = ("own", "l1", "feature")
+PRECISIONS = ("float32", "bf16", "auto")
 
 EARLY, LATE, HEAD = "body-early", "body-late", "head"
 """The parameter groups of a classifier, from the input on."""
@@ -216,6 +217,7 @@ class TrainSpec:
     loss         of tasks whose answer is a picture: "l1", "feature" (L1 and distances between a body's maps), "own" is
                  the task's usual one
     style        of style tasks: a name of `data.styles`, or the path of a picture
+    precision    of products: "float32", "bf16" (bfloat16; weights and loss stay float32), "auto" the faster one here
     """
 
     data: str = "shapes"
@@ -235,6 +237,7 @@ class TrainSpec:
     seed: int = 0
     loss: str = "own"
     style: str = "waves"
+    precision: str = "float32"
 
     def __post_init__(self):
         _as_tuples(self, "lrs")
@@ -244,6 +247,7 @@ class TrainSpec:
         check_choice("schedule", "The schedule", self.schedule, SCHEDULES)
         check_choice("augment", "Augmentation", self.augment, AUGMENTATIONS)
         check_choice("loss", "The loss", self.loss, LOSSES)
+        check_choice("precision", "The precision", self.precision, PRECISIONS)
         if not isinstance(self.style, str) or not self.style:
             raise SpecError("style", f"A style is the name of a picture or its path, not {self.style!r}.")
         check_between("difficulty", "Difficulty", self.difficulty, 0, 1)

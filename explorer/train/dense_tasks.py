@@ -103,7 +103,7 @@ class Segmentation(Shown):
             for x, y in batches:
                 if stop():
                     return None
-                out = model(x)
+                out = model(x).float()
                 scores = scores or MaskScores(len(self.classes), y.device)
                 losses.append(pixel_cross_entropy(out, y, reduction="sum"))
                 scores.add(self.guesses(out), y)
@@ -167,7 +167,7 @@ class Restoration(Shown):
             for x, y in batches:
                 if stop():
                     return None
-                out = model(x)
+                out = model(x).float()
                 scores = scores or PictureScores(y.device)
                 losses.append(self.loss(out, x, y) * len(x))
                 seen += len(x)
@@ -251,7 +251,7 @@ class Styling(Shown):
             for x, y in batches:
                 if stop():
                     return None
-                picture = self.picture(model(x), x)
+                picture = self.picture(model(x).float(), x)
                 parts = self.style.loss(picture, y), *self.style.distances(picture.clamp(0, 1), y)
                 totals += torch.stack(parts).cpu().double() * len(x)
                 seen += len(x)

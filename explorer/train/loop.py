@@ -15,6 +15,7 @@ from explorer.train.diagnose import first_not_finite
 from explorer.train.events import EpochDone, Event, Step, Stopped
 from explorer.train.metrics import SmoothLoss
 from explorer.train.optim import create_optimizer, set_rates
+from explorer.train.precision import products
 from explorer.train.schedule import Phase
 from explorer.train.tasks import Batch, Task
 
@@ -46,6 +47,7 @@ def train_loop(
     *,
     wd: float = 0.01,
     train_bn: bool = True,
+    precision: str = "float32",
     stop: Callable[[], bool] = lambda: False,
     keep: Callable[[int], None] = lambda epoch: None,
 ) -> Iterator[Event]:
@@ -53,6 +55,8 @@ def train_loop(
 
     The optimiser is new in every phase, the smoothed loss too. The model is in train mode while it learns, so the
     running statistics of batch norm move in frozen groups as well, with and without `train_bn` (fastai facts G.4).
+    With `precision` "bf16" convolutions and matrix products are of bfloat16, in training and validation; weights, what
+    the optimiser does and the loss stay float32.
     `keep(epoch)` is called when an epoch is whole and its valid loss finite, before its EpochDone.
     Raises Diverged for a loss that is not finite, before that batch changes any weight.
     """
@@ -72,7 +76,8 @@ def train_loop(
                 lrs, momentum = phase.at((lap * loaders.steps + i) / (phase.epochs * loaders.steps))
                 set_rates(optimizer, lrs, momentum)
                 optimizer.zero_grad()
-                loss = task.loss(model(x), x, y)
+                with products(precision, x.device):
+                    loss = task.loss(model(x).float(), x, y)
                 loss.backward()
                 value = loss.item()
                 if not math.isfinite(value):
@@ -82,7 +87,8 @@ def train_loop(
                 step += 1
                 smooth = smoothed.add(value)
                 yield Step(step, value, lrs[-1], smooth)
-            seen = task.validate(model, loaders.valid(), stop)
+            with products(precision, x.device):
+                seen = task.validate(model, loaders.valid(), stop)
             if seen is None:
                 yield Stopped(epoch)
                 return

@@ -51,7 +51,7 @@ class Critic(nn.Module):
         return self
 
     def forward(self, picture: Tensor) -> list[Tensor]:
-        return self.encoder(normalise(picture, *self.stats))[:-1]
+        return [features.float() for features in self.encoder(normalise(picture, *self.stats))[:-1]]
 
 
 def feature_distance(maps: Sequence[Tensor], wanted: Sequence[Tensor]) -> Tensor:
@@ -69,8 +69,9 @@ def gram(features: Tensor) -> Tensor:
 
     Source: Gatys et al., arXiv 1508.06576.
     """
-    places = features.flatten(2)
-    return places @ places.transpose(1, 2) / places.shape[-1]
+    with torch.autocast(features.device.type, enabled=False):
+        places = features.flatten(2)
+        return places @ places.transpose(1, 2) / places.shape[-1]
 
 
 def style_distance(maps: Sequence[Tensor], grams: Sequence[Tensor]) -> Tensor:

@@ -23,6 +23,7 @@ BACKWARD = 3  # times the work of a forward pass, for both together
 START_UP = 5.0  # seconds before a run's first step
 PAGE = 500  # events at once
 MINUTE = 60.0
+ALIKE = 3  # times as large or as small: small networks do less in a second
 TOLD = f'{{"event": "{EpochDone.__name__}"'
 
 
@@ -31,7 +32,8 @@ class Pace:
 
     def __init__(self, queue: Queue):
         self._queue = queue
-        self._speed, self._at = 0.0, -math.inf
+        self._speeds: tuple[tuple[int, float], ...] = ()
+        self._at = -math.inf
 
     def seconds(self, macs: int, train: TrainSpec, pictures: tuple[int, int]) -> float:
         """About how long a run takes when nobody else trains.
@@ -39,13 +41,15 @@ class Pace:
         macs      of a forward pass of one picture
         pictures  to learn from, and to check on
         """
-        return START_UP + macs * work_of(pictures) * train.epochs / self.speed()
+        return START_UP + macs * work_of(pictures) * train.epochs / self.speed(macs)
 
-    def speed(self) -> float:
-        """Multiply-accumulates a second: of the last runs, else of this machine's convolutions."""
+    def speed(self, macs: int) -> float:
+        """Multiply-accumulates a second: of the last run of a network of about this size, else of this machine's
+        convolutions."""
         if time.monotonic() - self._at > MINUTE:
-            self._speed, self._at = past_speed(self._queue.store) or machine_speed(), time.monotonic()
-        return self._speed
+            self._speeds, self._at = past_speeds(self._queue.store), time.monotonic()
+        alike = (speed for other, speed in self._speeds if macs / ALIKE <= other <= macs * ALIKE)
+        return next(alike, None) or machine_speed()
 
 
 def work_of(pictures: tuple[int, int]) -> int:
@@ -67,8 +71,10 @@ def drawn_pictures(spec: UnetSpec, train: TrainSpec) -> tuple[int, int] | None:
     return SIZES[train.data_size] if train.data == TrainSpec.data else None
 
 
-def past_speed(store: Store, looks: int = 3) -> float | None:
-    """Multiply-accumulates a second of the last run of a U-Net on drawn pictures; None where there was none."""
+def past_speeds(store: Store, looks: int = 8) -> tuple[tuple[int, float], ...]:
+    """(multiply-accumulates of one picture, those done in a second) of the last U-Nets trained here on drawn pictures,
+    the last first."""
+    found = []
     for record in store.runs("finished")[-1 : -looks - 1 : -1]:
         if record.family != family_of(UnetSpec()):
             continue
@@ -80,8 +86,8 @@ def past_speed(store: Store, looks: int = 3) -> float | None:
         epochs = list(epochs_of(store, record.id))
         seconds = sum(epoch.seconds for epoch in epochs)
         if pictures and seconds > 0:
-            return macs * work_of(pictures) * len(epochs) / seconds
-    return None
+            found.append((macs, macs * work_of(pictures) * len(epochs) / seconds))
+    return tuple(found)
 
 
 @lru_cache(maxsize=1)

@@ -288,7 +288,7 @@ def _row(node: Node, depth: int, part: str, index: str, name: str, cls: str, fla
         index,
         name,
         cls,
-        node.layer.out_shape,
+        _out_shape(node),
         node.params,
         node.macs,
         node.activation_bytes,
@@ -296,6 +296,13 @@ def _row(node: Node, depth: int, part: str, index: str, name: str, cls: str, fla
         early=node.early,
         flags=flags + FROZEN * node.frozen + KIDS * bool(node.kids),
     )
+
+
+def _out_shape(node: Node) -> Shape | None:
+    """What comes out; of a list of modules, which is never called itself, what its last entry gives."""
+    if node.layer.out_shape is None and node.layer.cls == "ModuleList" and node.kids:
+        return _out_shape(node.kids[-1])
+    return node.layer.out_shape
 
 
 def _span(first: str, last: str) -> str:

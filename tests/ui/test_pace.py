@@ -11,7 +11,7 @@ import pytest
 from explorer.spec import BodySpec, TrainSpec, UnetSpec
 from explorer.trace.tracer import trace
 from explorer.train.events import EpochDone, to_dict
-from explorer.ui.pace import START_UP, Pace, duration_words, machine_speed, past_speed, work_of
+from explorer.ui.pace import START_UP, Pace, duration_words, machine_speed, past_speeds, work_of
 
 SPEC = UnetSpec(BodySpec("resnet18", "random", size=32))
 
@@ -36,7 +36,7 @@ def test_twice_the_epochs_take_twice_the_time():
 
     pace = Pace(Line(Nothing()))
     once, twice = (pace.seconds(10**9, TrainSpec(epochs=k), (400, 100)) - START_UP for k in (1, 2))
-    assert twice == pytest.approx(2 * once) and pace.speed() == machine_speed()
+    assert twice == pytest.approx(2 * once) and pace.speed(10**9) == machine_speed()
 
 
 class OneRun:
@@ -51,5 +51,10 @@ class OneRun:
         return SimpleNamespace(events=numbered[:limit])
 
 
-def test_a_finished_run_tells_the_speed():
-    assert past_speed(OneRun()) == pytest.approx(trace(SPEC).totals.macs * work_of((400, 100)) / 2.0)
+def test_a_finished_run_tells_the_speed_of_networks_of_its_size():
+    macs = trace(SPEC).totals.macs
+    speed = macs * work_of((400, 100)) / 2.0
+    assert past_speeds(OneRun()) == ((macs, pytest.approx(speed)),)
+    pace = Pace(Line(OneRun()))
+    assert pace.speed(2 * macs) == pytest.approx(speed)
+    assert pace.speed(100 * macs) == machine_speed()
