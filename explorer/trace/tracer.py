@@ -45,6 +45,7 @@ from explorer.trace.records import (
 )
 from explorer.trace.watch import Call, Run, runs, watch
 
+
 @dataclass(frozen=True)
 class Part:
     """The body's or the head's share of a trace."""

@@ -10,7 +10,7 @@ import pytest
 
 from explorer import link
 from explorer.models.bodies import legal_cuts
-from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, TrainSpec, field_names
+from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, TrainSpec
 from explorer.trace.records import EARLY, Layer, Trace, add_up, freeze_rows
 from explorer.trace.tracer import trace
 from explorer.views.compare import (
