@@ -22,7 +22,7 @@ PINNED = "a"
 FAMILY = "family"
 SPECS: dict[str, type] = {"classifier": ClassifierSpec, "unet": UnetSpec}
 """What the key "family" of a link can say; without it a link is a classifier's."""
-TRAINS: dict[type, TrainSpec] = {ClassifierSpec: TrainSpec(), UnetSpec: TrainSpec(batch_size=8)}
+TRAINS: dict[type, TrainSpec] = {ClassifierSpec: TrainSpec(), UnetSpec: TrainSpec(batch_size=8, precision="auto")}
 """What a link that says nothing of the training means; a U-Net keeps ten times as much for each picture."""
 
 
@@ -181,6 +181,7 @@ TRAIN_FIELDS = (
 PICTURE_FIELDS = (
     Field("loss", "train.loss", str, str),
     Field("style", "train.style", _read_public, str),
+    Field("precision", "train.precision", str, str),
 )
 FIELDS: dict[type, tuple[Field, ...]] = {
     ClassifierSpec: BODY_FIELDS + HEAD_FIELDS + TRAIN_FIELDS,

@@ -29,6 +29,7 @@ from explorer.train.looks import Look, Looks, epochs_to_look
 from explorer.train.loop import Loaders, train_loop
 from explorer.train.losses import Critic
 from explorer.train.paint import picture_uri
+from explorer.train.precision import choose_precision
 from explorer.train.prepare import (
     Stats,
     check_batch,
@@ -90,6 +91,9 @@ def run_dense(
     yield started(built, learning, plan, loaders.steps, sizes, dataset.classes, where)
     yield task.told()
     yield from task.outputs(model, 0)
+    precision, chosen = choose_precision(train_spec.precision, model, task, *next(iter(loaders.valid())))
+    if chosen:
+        yield chosen
     looks = Looks(look, model, task.sample.x[:LOOKED_AT], epochs)
     yield from looks.after(0)
 
@@ -103,6 +107,7 @@ def run_dense(
         task,
         wd=train_spec.wd,
         train_bn=train_spec.train_bn,
+        precision=precision,
         stop=stop,
         keep=lambda epoch: weights_out and save_weights(weights_out, model, epoch),
     ):

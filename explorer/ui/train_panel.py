@@ -16,7 +16,7 @@ from explorer.train.events import Activations
 from explorer.ui.controls import count, dropdown, segments, slider, switch, text
 from explorer.ui.read import AUGMENTATIONS, SCHEDULES, SIZES, TRAIN_REACH
 from explorer.ui.services import PLOTLY_JS, Services
-from explorer.ui.unet_read import KINDS, LOSS_WORDS
+from explorer.ui.unet_read import KINDS, LOSS_WORDS, PRECISION_WORDS
 from explorer.ui.widget import widget
 from explorer.views import curves
 from explorer.views.activations import layer_words
@@ -94,6 +94,14 @@ def train_panel(
             first["augment"],
             help="Turn, zoom, warp and light at random.",
         )
+        if styles:
+            c["precision"] = segments(
+                f"{page}precision",
+                "Products",
+                PRECISION_WORDS,
+                first["precision"],
+                help="Auto: the faster one on this machine.",
+            )
         with gr.Row(elem_classes="three"):
             c["freeze_epochs"] = count(f"{page}freeze_epochs", "Frozen epochs", first["freeze_epochs"])
             c["wd"] = text(f"{page}wd", "Weight decay", first["wd"])

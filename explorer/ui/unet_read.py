@@ -46,6 +46,7 @@ KINDS = dict(zip(("U-Net", "Nearest", "Transposed"), DECODERS, strict=True))
 CAPS = {"none": None, "512": 512, "256": 256, "128": 128, "64": 64}
 NORM_WORDS = {norm or "none": norm for norm in NORMS}
 LOSS_WORDS = dict(zip(("The task's own", "L1", "Features"), LOSSES, strict=True))
+PRECISION_WORDS = {"Auto": "auto", "float32": "float32", "bfloat16": "bf16"}
 SWITCHES = ("blur", "blur_final", "self_attention", "last_cross", "bottle")
 MOST_SKIPS = 16
 COLOURS = 3
@@ -93,6 +94,7 @@ def show_unet(spec: UnetSpec, train: TrainSpec) -> dict[str, object]:
         **show_train(train),
         "loss": name_of(LOSS_WORDS, train.loss),
         "style": train.style,
+        "precision": name_of(PRECISION_WORDS, train.precision),
     }
 
 
@@ -175,5 +177,6 @@ UNET_FIELDS: Mapping[str, Callable[[Values, Callable[[str], bool]], object]] = {
     "task": lambda v, _: word("task", "The task", TASKS, v.get("task")),
 }
 PICTURE_FIELDS: Mapping[str, Callable[[Values], object]] = {
+    "precision": lambda v: word("precision", "The precision", PRECISION_WORDS, v.get("precision")),
     "loss": lambda v: word("loss", "The loss", LOSS_WORDS, v.get("loss")),
 }
