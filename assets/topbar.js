@@ -8,13 +8,27 @@ Explorer.topbar = (element, props, trigger, watch) => {
   const device = element.querySelector('.device span'), share = element.querySelector('.share'), burger = element.querySelector('.burger');
   const root = document.documentElement, dark = Explorer.theme();
 
+  // Each page has a link of its own, told by its family; the bar shows that of the page on show.
+  const states = {}, FAMILY = 'family';
+  const familyOf = link => new URLSearchParams(link).get(FAMILY) ?? 'classifier';
+  const onShow = () => document.querySelector('#pages > .tab-wrapper [role=tab][aria-selected=true]')?.id.match(/page-(\w+)/)?.[1] ?? 'classifier';
+
   let shown = {};
   Explorer.live(element, props, watch, state => {
-    shown = state;
+    shown = states[familyOf(state.link)] = state;
     if (state.device) device.textContent = state.device;
     element.querySelector('.device').dataset.kind = state.kind || '';
     if ('opened' in root.dataset) follow(state.link);
     if (state.opened) root.dataset.opened = '';        // the link of this visit has been read
+  });
+
+  document.addEventListener('click', event => {
+    if (!event.target.closest?.('#pages > .tab-wrapper [role=tab]')) return;
+    requestAnimationFrame(() => {
+      const page = onShow();
+      shown = states[page] ?? { ...shown, link: page === 'classifier' ? '' : `${FAMILY}=${page}` };
+      if ('opened' in root.dataset) follow(shown.link);
+    });
   });
 
   setTimeout(() => { root.dataset.opened ??= ''; }, 30000);          // a link that is never answered does not lock the page

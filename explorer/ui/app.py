@@ -36,8 +36,8 @@ def build() -> gr.Blocks:
         with gr.Tabs(elem_id="pages", overflow_behavior="wrap") as tabs:
             pages = {}
             for name, (title, lay_out) in PAGES.items():
-                with gr.Tab(title, id=name, elem_id=f"page-{name}") as tab:
-                    pages[name] = lay_out(services, topbar, tab)
+                with gr.Tab(title, id=name, elem_id=f"page-{name}"):
+                    pages[name] = lay_out(services, topbar)
         open_page(demo, tabs, pages)
     return demo
 

@@ -36,7 +36,7 @@ TARGETS = {
 }  # fmt: skip
 
 
-def classifier_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
+def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     """Build the page inside its tab; `topbar` is told device and link."""
     handlers = ClassifierHandlers(services)
     first = handlers.page_for(ClassifierSpec(), TrainSpec())
@@ -91,7 +91,6 @@ def classifier_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
             on(control.input, handlers.data_changed, "sheet")
         elif name not in OWN_HANDLER:
             on(control.input, handlers.refresh)
-    on(tab.select, handlers.refresh)  # the link in the bar is that of the page on show
     on(controls["size"].input, handlers.size_moved, "width", "sheet")
     on(controls["cut"].moved, handlers.refresh)
     on(controls["chips"].moved, handlers.refresh)

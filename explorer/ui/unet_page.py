@@ -40,7 +40,7 @@ TARGETS = {
 }  # fmt: skip
 
 
-def unet_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
+def unet_page(services: Services, topbar: gr.HTML) -> Page:
     """Build the page inside its tab; `topbar` is told device and link."""
     races = RaceDesk(services.queue)
     handlers = UnetHandlers(services, races)
@@ -100,7 +100,6 @@ def unet_page(services: Services, topbar: gr.HTML, tab: gr.Tab) -> Page:
             on(control.input, handlers.data_changed, "sheet")
         elif name not in OWN_HANDLER:
             on(control.input, handlers.refresh)
-    on(tab.select, handlers.refresh)  # the link in the bar is that of the page on show
     on(controls["size"].input, handlers.size_moved, "width", "sheet")
     on(controls["cut"].moved, handlers.refresh)
     on(controls["groups"].moved, handlers.groups_moved, "rate")
