@@ -320,7 +320,7 @@ def test_a_file_that_is_no_usable_picture_is_left_out_and_said(class_folders, fi
     (class_folders / "red" / file).write_bytes(content)
     begun = time.perf_counter()
     data = load(f"folder:{class_folders}", size=16)
-    assert time.perf_counter() - begun < 5, "never decoded"
+    assert time.perf_counter() - begun < 20, "never decoded"
     assert len(data.train) + len(data.valid) == 30
     assert file in data.notes[0] and why in data.notes[0]
 

@@ -250,7 +250,7 @@ def test_a_host_that_refuses_is_asked_once_and_told_with_its_reason(monkeypatch)
     begin = time.monotonic()
     with pytest.raises(WeightsUnavailable, match="could not be fetched from huggingface.co .*refused"):
         fetch("timm:resnet14t")
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
 
 
 @needs_timm
