@@ -38,12 +38,15 @@ def build() -> gr.Blocks:
             for name, (title, lay_out) in PAGES.items():
                 with gr.Tab(title, id=name, elem_id=f"page-{name}"):
                     pages[name] = lay_out(services, topbar)
-        open_page(demo, tabs, pages)
+        open_page(demo, tabs, pages, topbar)
     return demo
 
 
-def open_page(demo: gr.Blocks, tabs: gr.Tabs, pages: Mapping[str, Page]) -> None:
-    """Let a visit open the page that its link is about."""
+def open_page(demo: gr.Blocks, tabs: gr.Tabs, pages: Mapping[str, Page], progress: gr.HTML) -> None:
+    """Let a visit open the page that its link is about.
+
+    Without one component for its progress, Gradio would tell all later events' progress to every output of this one.
+    """
 
     def opened(request: gr.Request) -> dict:
         query = dict(request.query_params)
@@ -51,7 +54,7 @@ def open_page(demo: gr.Blocks, tabs: gr.Tabs, pages: Mapping[str, Page]) -> None
         return {**pages[name].opened(query), tabs: gr.update(selected=name)}
 
     outputs = list(dict.fromkeys(component for page in pages.values() for component in page.outputs))
-    demo.load(opened, None, [tabs, *outputs], **INSTANT)
+    demo.load(opened, None, [tabs, *outputs], show_progress_on=progress, **INSTANT)
 
 
 def launch(demo: gr.Blocks) -> None:
