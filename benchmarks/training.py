@@ -16,13 +16,15 @@ from pathlib import Path
 from PIL import Image
 
 from explorer.data.registry import load
-from explorer.spec import BodySpec, ClassifierSpec, TrainSpec
+from explorer.spec import BodySpec, ClassifierSpec, TrainSpec, UnetSpec
 from explorer.train.events import EpochDone, Failed
 from explorer.train.learner import fit
 
 N_TRAIN, SIZE, BATCH = 400, 128, 32
 RECIPE = {"epochs": 5, "batch_size": 16, "lr": 1e-3, "augment": "basic"}
-ROOT = Path(__file__).resolve().parent.parent
+ROOT_OF_DATA = Path(
+    os.environ.get("EXPLORER_SHARED_DATA", Path(__file__).resolve().parent.parent.parent / "shared" / "data")
+)
 
 Row = tuple[str, float, str, float, str]
 
@@ -86,12 +88,12 @@ def seconds_fastai(folder: Path, workers: int | None) -> float:
 
 def hymenoptera(seeds: tuple[int, ...]) -> list[Row]:
     """Valid accuracy on ants and bees, mean over seeds: squeezenet1_1, head only, 160 px; no row without them."""
-    folder = Path(os.environ.get("EXPLORER_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    if not (folder / "hymenoptera_data").is_dir():
+    folder = ROOT_OF_DATA / "hymenoptera_data"
+    if not folder.is_dir():
         return []
-    os.environ.setdefault("EXPLORER_WEIGHTS", str(folder / "weights"))
+    os.environ.setdefault("EXPLORER_WEIGHTS", str(ROOT_OF_DATA / "weights"))
     real, random = (
-        100 * statistics.mean(ants_and_bees(folder / "hymenoptera_data", weights, seed) for seed in seeds)
+        100 * statistics.mean(ants_and_bees(folder, weights, seed) for seed in seeds)
         for weights in ("imagenet", "random")
     )
     what = "hymenoptera, squeezenet1_1, head only, 5 epochs"
@@ -109,13 +111,18 @@ def ants_and_bees(folder: Path, weights: str, seed: int, size: int = 160) -> flo
 
 def last_accuracy(spec: ClassifierSpec, train_spec: TrainSpec) -> float:
     """Train on the CPU; the accuracy after the last epoch. Raises RuntimeError where the run failed."""
-    accuracy = 0.0
+    return last_metrics(spec, train_spec)["accuracy"]
+
+
+def last_metrics(spec: ClassifierSpec | UnetSpec, train_spec: TrainSpec) -> dict[str, float]:
+    """Train on the CPU; the metrics after the last epoch. Raises RuntimeError where the run failed."""
+    metrics: dict[str, float] = {}
     for event in fit(spec, train_spec, device="cpu"):
         if isinstance(event, EpochDone):
-            accuracy = dict(event.metrics)["accuracy"]
+            metrics = dict(event.metrics)
         if isinstance(event, Failed):
             raise RuntimeError(event.reason)
-    return accuracy
+    return metrics
 
 
 if __name__ == "__main__":
