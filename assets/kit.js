@@ -39,11 +39,12 @@ window.Explorer = (() => {
     takers.get(id)?.(value);
   }
 
-  // A widget that shows a value: call draw(value) now and at each new one.
+  // A widget that shows a value: call draw(value) now and at each new one. Gradio sets the value that it began with once
+  // more when its tab is shown for the first time: what was given since stands.
   function live(element, props, watch, draw) {
     const id = idOf(element), value = given.get(id) ?? props.value;
     takers.set(id, draw);
-    watch('value', () => { if (props.value) draw(props.value); });
+    watch('value', () => { if (props.value && !given.has(id)) draw(props.value); });
     if (value) draw(value);
   }
 
@@ -53,10 +54,13 @@ window.Explorer = (() => {
   const changers = new Map();
   function hold(element, props, watch, trigger, draw, shown = []) {
     let turn = 0, state = null;
+    function keep() {
+      const kept = Object.fromEntries(Object.entries(state).filter(([key]) => !shown.includes(key)));
+      if (JSON.stringify(kept) !== JSON.stringify(props.value)) props.value = kept;
+    }
     function take(value) {
       state = value;
-      const kept = Object.fromEntries(Object.entries(value).filter(([key]) => !shown.includes(key)));
-      if (JSON.stringify(kept) !== JSON.stringify(props.value)) props.value = kept;
+      keep();
       draw(value);
     }
     const set = change => {
@@ -65,6 +69,7 @@ window.Explorer = (() => {
     };
     changers.set(idOf(element), set);
     live(element, props, watch, value => { if (!(value.turn < turn)) take(value); });
+    watch('value', () => { if (given.has(idOf(element))) keep(); });
     return set;
   }
   const change = (id, to) => changers.get(id)(to);

@@ -1,5 +1,5 @@
 // Sentences about single controls, each below the control it concerns. Payload {"problems": {field: sentence},
-// "hints": {field: {text, label}}, "targets": {field: elem_id}, once}. A hint is a suggestion, with a button that follows it
+// "hints": {field: {text, label}}, "targets": {field: elem_id}, in the first value}. A hint is a suggestion, with a button that follows it
 // (event follow {field}). What has no control in sight stands in a bar at the top of the page. Values are never touched.
 Explorer.notices = (element, props, trigger, watch) => {
   const { el, icon } = Explorer;
@@ -75,10 +75,9 @@ Explorer.notices = (element, props, trigger, watch) => {
     if (Object.keys(hints).some(field => !target(field))) made.observe(document.body, { subtree: true, childList: true });
   }
 
-  let targets = {};
+  let targets = props.value?.targets || {};                                    // known from the start, told once
   Explorer.live(element, props, watch, value => {
     const { problems = {} } = value;
-    targets = value.targets || targets;
     const wanted = new Map(), homeless = [];
     for (const [field, sentence] of Object.entries(problems)) {
       if (!sentence) continue;

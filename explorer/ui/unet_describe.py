@@ -54,6 +54,8 @@ TASK_HELP = {
     STYLE_IMAGE: "No network learns: one picture's pixels do.",
 }
 OUTPUTS = {SEGMENTATION: "classes per pixel"}
+LONG = 10 * 60.0  # seconds of a run, from which on a smaller one is suggested
+QUICK_SIZE, QUICK_CAP = 96, 128
 
 
 def describe_unet(reading: Reading, services: Services, view: View, pace: Pace) -> dict[str, object]:
@@ -171,7 +173,33 @@ def dense_hint(spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace) -> di
     text = choice.help
     if spec.task == SEGMENTATION and choice.classes and choice.classes != spec.n_out:
         text = f"It has {choice.classes} classes: Train gives the U-Net {choice.classes} outputs."
-    pictures = drawn_pictures(spec, train)
-    if pictures and shown.failure is None and spec.task != STYLE_IMAGE:
-        text += f" About {duration_words(pace.seconds(shown.totals.macs, train, pictures))} on this machine."
+    seconds = run_seconds(spec, train, shown, pace)
+    if seconds:
+        text += f" About {duration_words(seconds)} on this machine."
     return {"text": text}
+
+
+def run_seconds(spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace) -> float | None:
+    """About how long a run takes here; None where that is not known."""
+    pictures = drawn_pictures(spec, train)
+    if not pictures or shown.failure or spec.task == STYLE_IMAGE:
+        return None
+    return pace.seconds(shown.totals.macs, train, pictures)
+
+
+def quick(spec: UnetSpec) -> UnetSpec:
+    """The same network for small pictures, with a narrow decoder: a run of minutes, to see it learn."""
+    return replace(spec, body=replace(spec.body, size=QUICK_SIZE), decoder=replace(spec.decoder, width_cap=QUICK_CAP))
+
+
+def quicker(reading: Reading, pace: Pace) -> dict[str, dict[str, str]]:
+    """The suggestion to train a smaller network first, where a run would take long and that one would not."""
+    spec, train = reading.spec, reading.train
+    seconds = run_seconds(spec, train, shown_trace(spec, train), pace)
+    if not seconds or seconds < LONG:
+        return {}
+    short = run_seconds(quick(spec), train, shown_trace(quick(spec), train), pace)
+    if not short or short > seconds / 2:
+        return {}
+    text = f"To see it learn sooner, {QUICK_SIZE} px and a width cap of {QUICK_CAP}: about {duration_words(short)}."
+    return {"quick": {"text": text, "label": "Make it small"}}

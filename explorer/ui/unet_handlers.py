@@ -33,7 +33,7 @@ from explorer.ui.held import Held, Payloads
 from explorer.ui.race_desk import RaceDesk
 from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, within_reach
 from explorer.ui.services import Services
-from explorer.ui.unet_describe import describe_unet, describe_unet_tab, unet_groups
+from explorer.ui.unet_describe import describe_unet, describe_unet_tab, quick, quicker, unet_groups
 from explorer.ui.unet_read import read_unet, show_unet
 from explorer.views.numbers import rate as words
 
@@ -70,7 +70,13 @@ class UnetHandlers(ClassifierHandlers):
         for name in ("cut", "groups"):
             payloads[name] |= turn_of(values.get(name))
         payloads["question"] = {"about": place_of(reading.spec)}
-        return {**payloads, "notices": problems(reading.problems)}
+        return {**payloads, "notices": problems(reading.problems, quicker(reading, self.races.pace))}
+
+    def followed(self, held: Held) -> Payloads:
+        """The suggestion of a smaller network is taken."""
+        reading = self._read(held.values)
+        wanted = self.shown(quick(reading.spec), reading.train)
+        return self.changed(held, **{name: wanted[name] for name in ("size", "width", "width_cap")})
 
     # ---- skips ----
 
@@ -133,7 +139,11 @@ class UnetHandlers(ClassifierHandlers):
         """The offered reading of the masks' values is taken."""
         path = str(held.values.get("path") or "").strip()
         offer = unet_sheet.offered(self._read(held.values))
-        return self.data_chosen(replace(held, values={**held.values, "path": f"{path}|{offer}"})) if offer else {}
+        if not offer:
+            return {}
+        path = f"{path}|{offer}"
+        shown = self.data_chosen(replace(held, values={**held.values, "path": path}))
+        return {**shown, "path": {"value": path, "visible": True}}
 
     def _fit_outputs(self, held: Held) -> tuple[Payloads, str]:
         """As many outputs as the data has classes, and what is wrong with the set, if anything."""

@@ -35,7 +35,7 @@ TARGETS = {
     "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty", "valid_pct": "valid_pct",
     "epochs": "epochs", "freeze_epochs": "freeze_epochs", "lr": "rate", "lrs": "groups", "batch_size": "batch_size",
     "schedule": "schedule", "wd": "wd", "seed": "seed", "augment": "augment", "loss": "loss", "style": "style",
-    "precision": "precision",
+    "precision": "precision", "quick": "datahint",
     "run": "run",
 }  # fmt: skip
 
@@ -118,6 +118,7 @@ def unet_page(services: Services, topbar: gr.HTML) -> Page:
         on(costs.measured, handlers.measured, "view", **AT_ONCE)
     on(wiring.skip, handlers.skip_switched, "off", **AT_ONCE)
     on(wiring.cross, handlers.cross_switched, "last_cross", **AT_ONCE)
+    on(notices.follow, handlers.followed, "size", "width", "width_cap", **AT_ONCE)
     on(wiring.mend, handlers.mended, *build.controls)
     on(wiring.act, handlers.acted, "view", "weights", "file", **AT_ONCE)
     on(inner.select, handlers.tab_chosen, "view", "sheet", **AT_ONCE)

@@ -81,3 +81,17 @@ def test_a_run_fills_the_pictures(open_unet):
     page.wait_for_selector("#unet-pictures img")
     page.locator("#unet-halt").click()
     page.wait_for_selector("#unet-go:not([disabled])")
+
+
+def test_a_link_s_cut_and_groups_stand_and_stay(open_unet):
+    """A tab that is shown for the first time gets the values once more with which Gradio began."""
+    page = open_unet("?family=unet&arch=vgg16_bn&weights=random&size=64&width_cap=32&cut=features.33")
+    page.wait_for_timeout(1000)
+    assert page.locator("#unet-cut .step span").inner_text() == "after features.33"
+    late = page.locator("#unet-groups").inner_text().split("Body, late")[1].split()[0]
+    assert f"{late}\u202fM" in page.locator("#unet-wiring").inner_text().split("Body, late")[1][:40]
+    page.locator("#unet-size input[type=range]").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("location.search.includes('size=80')")
+    assert page.locator("#unet-cut .step span").inner_text() == "after features.33"
+    assert "cut=features.33" in page.url

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 
 from explorer import link
 from explorer.spec import BodySpec, DecoderSpec, TrainSpec, UnetSpec
@@ -145,3 +146,38 @@ def test_a_race_is_begun_with_the_pages_specs(unet, held, monkeypatch):
 
 def test_a_race_of_what_is_in_doubt_does_not_begin(unet, held):
     assert "Not started" in unet.race_begun(held(event={"seeds": 2}, rate="fast"))["race"]["problem"]
+
+
+def test_a_long_run_comes_with_a_shorter_one(unet, held, monkeypatch):
+    monkeypatch.setattr(unet.races.pace, "speed", lambda macs: 50e9)
+    large = held(size=224, width="", width_cap="none")
+    offered = unet.refresh(large)["notices"]["hints"]["quick"]
+    assert "96 px" in offered["text"] and offered["label"]
+    taken = unet.followed(large)
+    spec = spec_of(unet, taken, large)
+    assert (spec.body.size, spec.decoder.width_cap, spec.body.arch) == (96, 128, SMALL.body.arch)
+    assert "hints" not in taken["notices"]
+
+
+def test_a_short_run_comes_without_a_suggestion(unet, held, monkeypatch):
+    monkeypatch.setattr(unet.races.pace, "speed", lambda macs: 1e15)
+    assert "hints" not in unet.refresh(held(size=224, width="", width_cap="none"))["notices"]
+
+
+def test_an_offered_remap_is_written_into_the_path(unet, held, tmp_path):
+    for i in range(8):
+        Image.new("RGB", (64, 64), (i * 20, 90, 90)).save(at(tmp_path / "images" / f"{i}.png"))
+        mask = Image.new("L", (64, 64))
+        mask.paste(255, (0, 0, 32, 8 * i + 1))
+        mask.save(at(tmp_path / "masks" / f"{i}.png"))
+    chosen = held(data="masks:", path=str(tmp_path))
+    assert "remap" in unet.data_chosen(chosen)["notices"]["problems"]["path"]
+    taken = unet.remapped(chosen)
+    assert taken["path"] == {"value": f"{tmp_path}|0:0,255:1", "visible": True}
+    assert taken["n_out"] == 2 and not taken["notices"]["problems"]
+
+
+def at(path):
+    """The path, with its folder made."""
+    path.parent.mkdir(exist_ok=True)
+    return path
