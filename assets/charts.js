@@ -19,7 +19,7 @@ Explorer.charts = (() => {
   // Both ends of an axis that these values fit on.
   function fitting(values) {
     const found = values.filter(v => v != null), known = found.length ? found : [0, 1], low = Math.min(...known), high = Math.max(...known);
-    const room = 0.15 * (high - low) || 0.05 * Math.abs(known[0]) || 1;
+    const room = Math.max(0.15 * (high - low), 0.012 * Math.abs(high)) || 1;      // 21.4 and 21.6, not 21.51 and 21.52
     return [low - room, high + room];
   }
 
@@ -135,7 +135,7 @@ Explorer.charts = (() => {
 
   function frame(root, { left, width, top, bottom, name, low = 0, high, marks, epochs, epochMarks, foot }) {
     const X = e => left + width * e / epochs, Y = v => bottom - (bottom - top) * (v - low) / (high - low);
-    svg('text', { x: left - 26, y: 14, class: 'title' }, root, name);
+    svg('text', { x: left - 32, y: 14, class: 'title' }, root, name);
     svg('path', { d: `M${left} ${bottom}H${left + width}`, class: 'axis' }, root);
     for (const v of marks) svg('text', { x: left - 8, y: Y(v) + 4, 'text-anchor': 'end' }, root, v);
     for (const e of epochMarks) svg('text', { x: X(e), y: foot, 'text-anchor': 'middle' }, root, e);
@@ -154,15 +154,15 @@ Explorer.charts = (() => {
   const most = (values, floor) => values.reduce((top, v) => (v > top ? v : top), floor);
 
   function sketch(box, run, epochs, plan, note) {
-    const width = Math.max(260, box.clientWidth), lines = points(run, epochs, plan), inner = width - 34;
+    const width = Math.max(260, box.clientWidth), lines = points(run, epochs, plan), inner = width - 40;
     const root = svg('svg', { width: '100%', height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, class: 'sketch', 'aria-hidden': 'true' });
     const high = run.steps.length ? most([...lines.batches.y, ...lines.valid.y], 0.1) * 1.05 : 3.5;
     const marks = ticks(epochs).filter(Number.isInteger), foot = HEIGHT - 4;
-    const loss = frame(root, { left: 26, width: inner * 0.6, top: 28, bottom: note ? 186 : 138, name: 'Loss', high, marks: ticks(high), epochs, epochMarks: marks, foot });
+    const loss = frame(root, { left: 32, width: inner * 0.6, top: 28, bottom: note ? 186 : 138, name: 'Loss', high, marks: ticks(high), epochs, epochMarks: marks, foot });
     const open = OPEN.includes(metricName(run)) && run.epochs.length, [low, top] = open ? fitting(lines.accuracy.y) : [0, 1];
-    const right = frame(root, { left: 26 + inner * 0.73, width: inner * 0.27, top: 28, bottom: 186, name: title(run), low, high: top,
+    const right = frame(root, { left: 32 + inner * 0.73, width: inner * 0.27, top: 28, bottom: 186, name: title(run), low, high: top,
       marks: open ? [low, top].map(v => +v.toPrecision(3)) : [0, 0.5, 1], epochs, epochMarks: [0, epochs], foot });
-    if (note) svg('text', { x: 26 + inner * 0.3, y: 110, 'text-anchor': 'middle' }, root, note);
+    if (note) svg('text', { x: 32 + inner * 0.3, y: 110, 'text-anchor': 'middle' }, root, note);
     path(root, 'batches', lines.batches, loss.X, loss.Y);
     path(root, 'train', lines.train, loss.X, loss.Y);
     path(root, 'valid', lines.valid, loss.X, loss.Y);

@@ -99,7 +99,7 @@ def title(history: History) -> str:
 def fitting(values: list[float | None]) -> list[float]:
     """Both ends of an axis that these values fit on."""
     known = [value for value in values if value is not None] or [0.0, 1.0]
-    room = 0.15 * (max(known) - min(known)) or 0.05 * abs(known[0]) or 1.0
+    room = max(0.15 * (max(known) - min(known)), 0.012 * abs(max(known))) or 1.0  # 21.4 and 21.6, not 21.51 and 21.52
     return [min(known) - room, max(known) + room]
 
 
@@ -164,7 +164,7 @@ def _layout() -> dict:
     tip = {"bgcolor": "var(--tip)", "bordercolor": "var(--tip)", "font": {"color": "var(--tip-ink)", "size": 12}}
     return {
         "height": 208,
-        "margin": {"l": 26, "r": 8, "t": 26, "b": 22},
+        "margin": {"l": 32, "r": 8, "t": 26, "b": 22},
         "showlegend": False,
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
@@ -201,7 +201,7 @@ def _label(text: str, color: str, xref: str, yref: str, **place) -> dict:
 
 def _title(text: str, x: str, y: str) -> dict:
     """A chart's name over its tick labels."""
-    corner = {"x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "xshift": -26, "yshift": 6}
+    corner = {"x": 0, "y": 1, "xanchor": "left", "yanchor": "bottom", "xshift": -32, "yshift": 6}
     return _label(f"<b>{text}</b>", "ink", f"{x} domain", f"{y} domain", **corner)
 
 
