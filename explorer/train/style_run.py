@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -82,7 +83,7 @@ def run_style_image(
     content, _ = next(iter(batches))
     canvas = Canvas(content)
     groups = (Group(HEAD, ("pixels",)),)
-    plan = phases(train_spec, len(groups))
+    plan = phases(replace(train_spec, lrs=None, frozen=0), len(groups))  # rates and locks are of a body's groups
     epochs = sum(phase.epochs for phase in plan)
     task = Styling(
         Sample(content, content),

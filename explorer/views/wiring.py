@@ -526,7 +526,8 @@ def _subline(spec: UnetSpec, plan: Wiring) -> str:
     if not total:
         return "This body works at one scale: there is nothing to skip from"
     if plan.n_skips == 0:
-        return f"All skips off: all detail must come out of {shape(plan.features)}"
+        beside = ", but for the photo itself" if spec.decoder.last_cross else ""
+        return f"All skips off: all detail must come out of {shape(plan.features)}{beside}"
     if plan.n_skips < total:
         return f"{plan.n_skips} of {total} skips on"
     if plan.filled > OWN_ROW:

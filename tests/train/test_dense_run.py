@@ -214,6 +214,14 @@ def test_long_runs_tell_thirty_pictures_at_most(data, monkeypatch):
     assert [seen.epoch for seen in of(Outputs, run(train_spec=replace(TRAIN, epochs=3)))] == [0, 3]
 
 
+@pytest.mark.parametrize("schedule", ["one_cycle", "fine_tune", "flat"])
+def test_one_pictures_pixels_take_the_rate_whatever_the_body_s_groups_hold(schedule):
+    train = replace(TRAIN, lr=0.05, lrs=(1e-5, 1e-4, 1e-3), frozen=2, schedule=schedule)
+    events = run(of_task("style_image"), train)
+    assert not [event for event in events if isinstance(event, Failed)]
+    assert isinstance(events[-1], Finished)
+
+
 @pytest.mark.parametrize("asked", [0, 1, 2, 4, 8])
 @pytest.mark.parametrize("task", ["segmentation", "style_image"])
 def test_a_stop_ends_any_task(data, task, asked):
