@@ -4,15 +4,15 @@
     paint_scene(scene, size)                      -> Image       how it looks
     paint_mask(scene, size)                       -> uint8 (H, W)  the class of each pixel, from the same silhouettes
 
-Two kinds of scene. With colours at random (segmentation, super-resolution) a form's colours and texture say nothing
-about its class; stripes, dots, checks and rims are the fine detail that shrinking takes away. A *landscape*
-(colourisation, style) has colours that can be learnt from a grey picture: each form has a hue of its own (stars
-yellow, hearts red, rings violet, fish orange, leaves green, all else stone grey), what is smooth and above the horizon
-is blue, and the ground's texture tells meadow (dotted, green) from sand (zigzag, ochre). How light a colour is can be
-read from the grey; which of a form's two tones is texture and which is ground is drawn at random.
+Each form has a hue of its own: stars yellow, hearts red, rings violet, fish orange, leaves green. Two kinds of scene:
+before any backdrop (segmentation, super-resolution), where a thing in `difficulty` of all cases wears other colours, so
+that colour shows where to look and only form is sure; and a *landscape* (colourisation, style), whose colours can be
+learnt from a grey picture: all things wear their own, all else is stone grey, what is smooth and above the horizon is
+blue, and the ground's texture tells meadow (dotted, green) from sand (zigzag, ochre). How light a colour is can be read
+from the grey; which of a form's two tones is texture and which is ground is drawn at random.
 
-`difficulty` 0..1 makes things smaller, adds noise, and adds discs, squares, triangles and strips that count as
-background: those in front of a thing hide its pixels from the mask too.
+`difficulty` 0..1 also makes things smaller, adds noise where masks are wanted, and adds discs, squares, triangles and
+strips that count as background: those in front of a thing hide its pixels from the mask too.
 """
 
 from __future__ import annotations
@@ -136,7 +136,9 @@ def _things(
         radius = between(dice, 0.15 - 0.06 * difficulty, 0.28 - 0.04 * difficulty)
         x, y = _roomy(dice, things, reach, radius)
         form = order[i % len(order)]
-        light, dark = _tones(form, dice) if landscape else (pick_colour(dice, LIGHTS), pick_colour(dice, DARKS))
+        own, strange = _tones(form, dice), (pick_colour(dice, LIGHTS), pick_colour(dice, DARKS))
+        disguised = dice.random() < difficulty and not landscape
+        light, dark = strange if disguised else own
         paper, ink = (light, dark) if dice.random() < 0.5 else (dark, light)
         things.append(
             Thing(
@@ -283,7 +285,8 @@ def drawn_scenes(
 ) -> tuple[Split, Split]:
     """Splits to learn from and to check on; nothing is drawn before it is asked for.
 
-    Items decode to uint8 (n_in, H, W), where `masked` with the mask as one more channel.
+    Items decode to uint8 (n_in, H, W), where `masked` with the mask as one more channel; else the picture is the answer
+    and has no noise, which nobody could predict.
     """
     read = _reader(sides(size), n_in, masked, landscape, difficulty)
     shape = (n_in + masked, *sides(size))
@@ -300,7 +303,7 @@ def _reader(
 ) -> Callable[[str], np.ndarray]:
     def read(seed: str) -> np.ndarray:
         scene = describe_scene(seed, difficulty, size=size, landscape=landscape)
-        picture = paint_scene(scene, size)
+        picture = paint_scene(scene if masked else replace(scene, noise=0.0), size)
         pixels = to_array(picture.convert("L") if n_in == 1 else picture)
         return np.concatenate((pixels, paint_mask(scene, size)[None])) if masked else pixels
 

@@ -47,7 +47,11 @@ class MaskScores:
 
 
 class PictureScores:
-    """PSNR in dB, as the mean over pictures, and SSIM where they are large enough for its window; pictures in 0..1."""
+    """PSNR in dB, as the mean over pictures, and SSIM where they are large enough for its window; pictures in 0..1.
+
+    Both are measured in float32, also where the network's products are of bfloat16: SSIM takes a variance as the
+    difference of two nearly equal sums, of which bfloat16 leaves nothing.
+    """
 
     def __init__(self, device: torch.device):
         self.psnr = PeakSignalNoiseRatio(data_range=(0.0, 1.0), dim=(1, 2, 3)).to(device)
@@ -57,10 +61,11 @@ class PictureScores:
     def add(self, pictures: Tensor, truth: Tensor) -> None:
         """Both (B, 3, H, W)."""
         pictures = pictures.clamp(0, 1)
-        self.psnr.update(pictures, truth)
-        if min(truth.shape[-2:]) >= SSIM_SIDE:
-            self.ssim.update(pictures, truth)
-            self.windowed = True
+        with torch.autocast(truth.device.type, enabled=False):
+            self.psnr.update(pictures, truth)
+            if min(truth.shape[-2:]) >= SSIM_SIDE:
+                self.ssim.update(pictures, truth)
+                self.windowed = True
 
     def metrics(self) -> tuple[tuple[str, float], ...]:
         ssim = (("ssim", float(self.ssim.compute())),) if self.windowed else ()

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from explorer.data.drawn import Backdrop, Thing
-from explorer.data.drawn_masks import CLASSES, FORMS, TONES, Scene, describe_scene, paint_mask, paint_scene
+from explorer.data.drawn_masks import (
+    CLASSES,
+    FORMS,
+    TONES,
+    Scene,
+    describe_scene,
+    drawn_scenes,
+    paint_mask,
+    paint_scene,
+)
 
 
 def thing(shape, x=0.5, radius=0.3, **options):
@@ -68,13 +77,28 @@ def test_in_a_landscape_the_form_tells_the_colour(form):
     assert seen <= {hue(tone) for tone in TONES[form]}
 
 
-def test_the_grounds_texture_tells_its_colour_and_elsewhere_colours_are_free():
+def test_the_grounds_texture_tells_its_colour():
     grounds = {
         (s.ground.texture, hue(s.ground.low)) for s in (describe_scene(str(i), 0, landscape=True) for i in range(40))
     }
     assert len(grounds) == 2 == len({texture for texture, _ in grounds})
-    free = {hue(t.paper) for i in range(60) for t in describe_scene(str(i), 0).things if t.shape == "star"}
-    assert len(free) > 3
+
+
+@pytest.mark.parametrize(("difficulty", "low", "high"), [(0.0, 1.0, 1.0), (0.3, 0.6, 0.9), (1.0, 0.0, 0.5)])
+def test_elsewhere_the_harder_it_is_the_fewer_things_wear_their_own_colours(difficulty, low, high):
+    stars = [t for i in range(100) for t in describe_scene(str(i), difficulty).things if t.shape == "star"]
+    own = {hue(tone) for tone in TONES["star"]}
+    share = sum({hue(t.paper), hue(t.ink)} <= own for t in stars) / len(stars)
+    assert low <= share <= high
+
+
+def test_a_picture_that_is_its_own_answer_has_no_noise():
+    def first(masked):
+        options = {"landscape": False, "data_size": "small", "difficulty": 0.5, "seed": 0, "keep": 0}
+        split, _ = drawn_scenes(size=64, n_in=3, masked=masked, **options)
+        return split.images([0])[0, :3].int()
+
+    assert (first(True) - first(False)).abs().float().mean() > 1
 
 
 def test_noise_is_of_the_asked_strength():
