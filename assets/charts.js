@@ -7,14 +7,18 @@ Explorer.charts = (() => {
   const metric = epoch => Explorer.history.metric(epoch);
   const TITLES = { accuracy: 'Accuracy', psnr: 'PSNR, dB', ssim: 'SSIM', miou: 'mIoU', style: 'Style loss' };
   const OPEN = ['psnr', 'style', 'content'];                 // no shares: their axis fits their values
-  const FIRST = { super_resolution: 'psnr', colour: 'psnr', style: 'style', style_image: 'style' };
+  const FIRST = { segmentation: 'miou', super_resolution: 'psnr', colour: 'psnr', style: 'style', style_image: 'style' };
 
   // Which number the right chart shows, or will, and what it is called.
-  const metricName = run => (run.epochs.length ? metric(run.epochs.at(-1))[0] : FIRST[run.pictured?.task] ?? 'accuracy');
-  function title(run) {
-    const name = metricName(run);
-    return name === 'accuracy' && run.pictured ? 'Pixels right' : TITLES[name] ?? name;
+  // `task` is the page's, for a run that has not said which it is.
+  const metricName = (run, task) => (run.epochs.length ? metric(run.epochs.at(-1))[0] : FIRST[run.pictured?.task ?? task] ?? 'accuracy');
+  function title(run, task) {
+    const name = metricName(run, task);
+    return TITLES[name] ?? name;
   }
+
+  // 0.58, and 0.034: small numbers have one more place.
+  const fine = v => v.toFixed(Math.abs(v) < 0.1 ? 3 : 2);
 
   // Both ends of an axis that these values fit on.
   function fitting(values) {
@@ -80,13 +84,15 @@ Explorer.charts = (() => {
       placed.push({ ...place, ...labels[name], x: x.at(i), y: y.at(i), text });
     };
     if (run.steps.length > 1) {
-      put('train', Math.floor(lines.train.x.length / 3), 'train', true);
+      const third = Math.floor(lines.train.x.length / 3);
+      const near = lines.valid.y[Math.min(Math.max(0, Math.round(lines.train.x[third]) - 1), lines.valid.y.length - 1)];
+      put('train', third, 'train', !(near > lines.train.y[third]));
       put('rate', -1, 'rate', true);
     }
     const last = run.epochs.at(-1);
-    if (last?.valid_loss != null) put('valid', -1, `<b>valid ${last.valid_loss.toFixed(2)}</b>`, last.valid_loss > last.train_loss);
+    if (last?.valid_loss != null) put('valid', -1, `<b>valid ${fine(last.valid_loss)}</b>`, last.valid_loss > last.train_loss);
     const value = last && metric(last)[1];
-    if (value != null) put('accuracy', -1, `<b>${value.toFixed(2)}</b>`, OPEN.includes(metricName(run)) || value < 0.9 || last.epoch > 0.6 * epochs);
+    if (value != null) put('accuracy', -1, `<b>${fine(value)}</b>`, OPEN.includes(metricName(run)) || value < 0.9 || last.epoch > 0.6 * epochs);
     if (guesses(run)) {
       const n = run.started.classes.length;
       placed.push({ ...labels.guess, y: Math.log(n), text: `ln ${n}, where guessing starts` });
@@ -153,14 +159,14 @@ Explorer.charts = (() => {
 
   const most = (values, floor) => values.reduce((top, v) => (v > top ? v : top), floor);
 
-  function sketch(box, run, epochs, plan, note) {
+  function sketch(box, run, epochs, plan, note, task) {
     const width = Math.max(260, box.clientWidth), lines = points(run, epochs, plan), inner = width - 40;
     const root = svg('svg', { width: '100%', height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, class: 'sketch', 'aria-hidden': 'true' });
     const high = run.steps.length ? most([...lines.batches.y, ...lines.valid.y], 0.1) * 1.05 : 3.5;
     const marks = ticks(epochs).filter(Number.isInteger), foot = HEIGHT - 4;
     const loss = frame(root, { left: 32, width: inner * 0.6, top: 28, bottom: note ? 186 : 138, name: 'Loss', high, marks: ticks(high), epochs, epochMarks: marks, foot });
     const open = OPEN.includes(metricName(run)) && run.epochs.length, [low, top] = open ? fitting(lines.accuracy.y) : [0, 1];
-    const right = frame(root, { left: 32 + inner * 0.73, width: inner * 0.27, top: 28, bottom: 186, name: title(run), low, high: top,
+    const right = frame(root, { left: 32 + inner * 0.73, width: inner * 0.27, top: 28, bottom: 186, name: title(run, task), low, high: top,
       marks: open ? [low, top].map(v => +v.toPrecision(3)) : [0, 0.5, 1], epochs, epochMarks: [0, epochs], foot });
     if (note) svg('text', { x: 32 + inner * 0.3, y: 110, 'text-anchor': 'middle' }, root, note);
     path(root, 'batches', lines.batches, loss.X, loss.Y);
@@ -173,12 +179,12 @@ Explorer.charts = (() => {
     if (peak) path(root, 'train', lines.rate, loss.X, v => 186 - 34 * v / peak);
     const last = run.epochs.at(-1);
     if (last?.valid_loss != null) {
-      svg('text', { x: loss.X(last.epoch), y: loss.Y(last.valid_loss) + 18, 'text-anchor': 'end', class: 'late' }, root, `valid ${last.valid_loss.toFixed(2)}`);
+      svg('text', { x: loss.X(last.epoch), y: loss.Y(last.valid_loss) + 18, 'text-anchor': 'end', class: 'late' }, root, `valid ${fine(last.valid_loss)}`);
     }
     box.replaceChildren(root);
   }
 
-  // A chart in `box` (a plain element): draw({run, id, epochs, plan, note, base, url}), at most five times a second,
+  // A chart in `box` (a plain element): draw({run, id, epochs, plan, note, task, base, url}), at most five times a second,
   // and on a slow machine so rarely that a quarter of the time goes into drawing. onPlot(whether) hears when Plotly's chart stands.
   function create(box, onZoom, onPlot) {
     const canvas = el('div', 'canvas', null, box), SLOW = 200;
@@ -192,7 +198,7 @@ Explorer.charts = (() => {
     function paint() {
       timer = 0;
       if (!wanted || canvas.clientWidth < 200) return;
-      const begun = performance.now(), { run, epochs, plan, note, base, url } = wanted, alive = run.steps.length > 1;
+      const begun = performance.now(), { run, epochs, plan, note, task, base, url } = wanted, alive = run.steps.length > 1;
       if (alive && !asked) {
         asked = true;
         load(base && url).then(found => { Plotly = found; draw(wanted); });
@@ -200,7 +206,7 @@ Explorer.charts = (() => {
       if (alive && Plotly) plot();
       else {
         clear();
-        sketch(canvas, run, epochs, plan, note);
+        sketch(canvas, run, epochs, plan, note, task);
       }
       const cost = performance.now() - begun;
       next = begun + Math.max(SLOW, 4 * cost);
@@ -260,5 +266,5 @@ Explorer.charts = (() => {
     return { draw, reset, save };
   }
 
-  return { create, figure, thin, title };
+  return { create, figure, thin, title, fine };
 })();

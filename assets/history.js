@@ -48,8 +48,9 @@ Explorer.history = (() => {
   // Metrics that fall as a run gets better: distances, not shares.
   const FALLING = ['style', 'content'];
 
-  // The number that the right chart shows: accuracy where there is one, else the first metric.
-  const metric = epoch => epoch.metrics.find(([name]) => name === 'accuracy') ?? epoch.metrics[0] ?? ['accuracy', null];
+  // The number that the right chart shows: mIoU or accuracy where there is one, else the first metric.
+  const metric = epoch => epoch.metrics.find(([name]) => name === 'miou') ?? epoch.metrics.find(([name]) => name === 'accuracy')
+    ?? epoch.metrics[0] ?? ['accuracy', null];
 
   // The epoch with the best metric; where there is none, with the lowest valid loss.
   function best(run) {

@@ -30,13 +30,20 @@ window.Explorer = (() => {
 
   // ---- values from the server ----
   // They come in one message for all widgets (picture.js): an update of a single component costs Gradio milliseconds.
-  const given = new Map(), takers = new Map();          // by the elem_id of a widget
+  const given = new Map(), takers = new Map(), hearers = new Map();          // by the elem_id of a widget
   const idOf = element => element.closest('.block').id;
 
   // Hand a widget its new value; one that is not on the page yet takes it when it comes.
   function give(id, value) {
     given.set(id, value);
     takers.get(id)?.(value);
+    hearers.get(id)?.(value);
+  }
+
+  // Hear what another widget is given, now and from now on.
+  function hear(id, take) {
+    hearers.set(id, take);
+    if (given.has(id)) take(given.get(id));
   }
 
   // A widget that shows a value: call draw(value) now and at each new one. Gradio sets the value that it began with once
@@ -112,5 +119,5 @@ window.Explorer = (() => {
   const onPick = handle => bus.addEventListener('pick', e => handle(e.detail));
   const isIn = (qual, outer) => qual === outer || qual.startsWith(outer + '.');
 
-  return { el, svg, icon, give, live, hold, change, fit, human, short, exact, shape, sides, sizeText, css, bus, pick, onPick, isIn, get picked() { return picked; } };
+  return { el, svg, icon, give, hear, live, hold, change, fit, human, short, exact, shape, sides, sizeText, css, bus, pick, onPick, isIn, get picked() { return picked; } };
 })();

@@ -28,7 +28,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   const spoken = el('p', 'sr', null, root);
   spoken.setAttribute('aria-live', 'polite');
 
-  let id = null, token = '', run = runs.empty(), answered = {}, lost = false, restored = false, gone = '', layers = null, leave = () => {};
+  let id = null, token = '', run = runs.empty(), answered = {}, lost = false, restored = false, gone = '', task = '', layers = null, leave = () => {};
 
   function button(text, act) {
     const b = el('button', 'link', text, tools);
@@ -101,7 +101,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   // ---- drawing ----
 
   const nth = n => n + (['th', 'st', 'nd', 'rd'][n % 100 > 10 && n % 100 < 14 ? 0 : n % 10] ?? 'th');
-  const fixed = n => (n == null ? '?' : n.toFixed(2));
+  const fixed = n => (n == null ? '?' : Explorer.charts.fine(n));
   // "PSNR 27.31 dB" of a title "PSNR, dB"
   function named(value) {
     const [name, unit] = Explorer.charts.title(run).split(', ');
@@ -210,7 +210,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     picture.classList.toggle('pulse', waits && !run.steps.length);
     chart.draw({
       run, id, epochs: epochsOf(), plan: value.run === id ? value.plan ?? [] : [], base: value.figure, url: value.plotly,
-      note: now === 'empty' || now === 'queued' ? 'curves appear here' : '',
+      note: now === 'empty' || now === 'queued' ? 'curves appear here' : '', task,
     });
     tools.hidden = !run.steps.length;
     picture.setAttribute('aria-label', !run.steps.length ? 'Loss and metric: no run yet.' : last
@@ -254,6 +254,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     else draw();
   }
   watch('value', () => { if (props.value) take(props.value); });
+  Explorer.hear(own.replace(/run$/, 'pictures'), pictures => { task = pictures.task; if (!id) draw(); });
   document.addEventListener('input', event => { if (!id && event.target.closest?.(EPOCHS)) draw(); });
   const known = props.value?.run ? null : memory.recall();
   if (known) attach(known.run, known.token, true);

@@ -18,7 +18,10 @@ MAX_DOTS = 40  # epochs above which a dot for each is too many
 
 TITLES = {"accuracy": "Accuracy", "psnr": "PSNR, dB", "ssim": "SSIM", "miou": "mIoU", "style": "Style loss"}
 OPEN = ("psnr", "style", "content")  # metrics that are no shares: their axis fits their values
-FIRST = {"super_resolution": "psnr", "colour": "psnr", "style": "style", "style_image": "style"}  # by task
+FIRST = {
+    "segmentation": "miou", "super_resolution": "psnr", "colour": "psnr", "style": "style", "style_image": "style",
+}  # fmt: skip
+"""The number that a run is judged by, by its task."""
 
 # The tokens of assets/style.css that the figure uses.
 THEMES = {
@@ -77,9 +80,9 @@ def figure(history: History, *, theme: str = "light", plan: tuple[float, ...] = 
 
 
 def metric(epoch: EpochDone) -> tuple[str, float | None]:
-    """The number that the right chart shows: accuracy where there is one, else the first metric."""
+    """The number that the right chart shows: mIoU or accuracy where there is one, else the first metric."""
     metrics = dict(epoch.metrics)
-    name = "accuracy" if "accuracy" in metrics or not metrics else next(iter(metrics))
+    name = next((name for name in ("miou", "accuracy", *metrics) if name in metrics), "accuracy")
     return name, metrics.get(name)
 
 
@@ -93,7 +96,12 @@ def metric_name(history: History) -> str:
 def title(history: History) -> str:
     """What that number is called."""
     name = metric_name(history)
-    return "Pixels right" if name == "accuracy" and history.pictured else TITLES.get(name, name)
+    return TITLES.get(name, name)
+
+
+def fine(value: float) -> str:
+    """ "0.58", and "0.034": small numbers have one more place."""
+    return f"{value:.{3 if abs(value) < 0.1 else 2}f}"
 
 
 def fitting(values: list[float | None]) -> list[float]:
@@ -223,15 +231,18 @@ def _placed(labels: dict, points: dict, history: History, epochs: int) -> list[d
         placed.append({**side, **place, **labels[name], "x": x, "y": y, "text": text})
 
     if len(history.steps) > 1:
-        put("train", len(points["train"][0]) // 3, "train", True)
+        third, valid = len(points["train"][0]) // 3, points["valid"][1]
+        at, loss = points["train"][0][third], points["train"][1][third]
+        near = valid[min(max(0, math.floor(at + 0.5) - 1), len(valid) - 1)] if valid else -math.inf
+        put("train", third, "train", near <= loss)
         put("rate", -1, "rate", True)
     if history.epochs:
         last = history.epochs[-1]
-        put("valid", -1, f"<b>valid {last.valid_loss:.2f}</b>", last.valid_loss > last.train_loss)
+        put("valid", -1, f"<b>valid {fine(last.valid_loss)}</b>", last.valid_loss > last.train_loss)
         name, value = metric(last)
         if value is not None:
             above = name in OPEN or value < 0.9 or last.epoch > 0.6 * epochs
-            put("accuracy", -1, f"<b>{value:.2f}</b>", above)
+            put("accuracy", -1, f"<b>{fine(value)}</b>", above)
     if starts_guessing(history):
         text = f"ln {len(history.started.classes)}, where guessing starts"
         placed.append({**labels["guess"], "y": guessing(history), "text": text})

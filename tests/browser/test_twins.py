@@ -91,7 +91,7 @@ def test_the_page_folds_events_as_python_does(page, ending):
     assert run["left"] == pytest.approx(history.seconds_left)
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "psnr"])
+@pytest.mark.parametrize("metric", ["accuracy", "miou", "psnr"])
 @pytest.mark.parametrize(("epochs", "done"), [(2, 2), (5, 1), (10, 5), (10, 7), (60, 60)])
 def test_the_page_draws_the_figure_that_python_draws(page, epochs, done, metric):
     told = story((), epochs=epochs, done=done, metric=metric)

@@ -123,8 +123,17 @@ def test_a_metric_that_is_no_share_has_an_axis_that_fits_it():
     assert 0.2 < low < 0.3 and 0.6 < high < 0.7 and layout["yaxis3"]["tickvals"] is None
 
 
-def test_where_pixels_are_judged_accuracy_is_of_pixels():
-    assert curves.title(replace(run(), pictured=PictureSample("segmentation", ()))) == "Pixels right"
+def test_masks_are_judged_by_the_mean_over_classes():
+    """Accuracy of pixels is high where nothing but background is guessed."""
+    assert curves.title(replace(run(done=0), pictured=PictureSample("segmentation", ()))) == "mIoU"
+    assert curves.metric(EpochDone(1, 1.0, 1.0, (("accuracy", 0.7), ("miou", 0.1)), 1.0)) == ("miou", 0.1)
+
+
+def test_small_numbers_have_one_more_place():
+    assert [curves.fine(value) for value in (21.518, 0.576, 0.0342)] == ["21.52", "0.58", "0.034"]
+
+
+def test_before_the_first_epoch_the_task_says_what_will_be_shown():
     assert curves.title(replace(run(done=0), pictured=PictureSample("colour", ()))) == "PSNR, dB"
 
 
