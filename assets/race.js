@@ -24,7 +24,7 @@ Explorer.race = (element, props, trigger, watch, server) => {
   go.type = halt.type = 'button';
 
   let value = {}, seeds = 3, plan = null, planned = '', wanted = '', planning = 0, id = null, token = '', runs = [];
-  let standing = null, pictures = null, wantedSeed = null, metric = null, timer = 0, asking = false, starting = false, stopping = false, lost = false, gone = '';
+  let standing = null, pictures = null, wantedSeed = null, metric = null, timer = 0, asking = false, starting = false, stopping = false, lost = false, recalled = false, gone = '';
 
   function button(sign, name) {
     const b = el('button', 'btn icon', sign, count);
@@ -102,6 +102,8 @@ Explorer.race = (element, props, trigger, watch, server) => {
 
   function take(answer) {
     standing = answer;
+    if (recalled) seeds = standing.decoders[0]?.runs.length || seeds;      // what was asked for, before the page was left
+    recalled = false;
     pictures = answer.pictures ?? pictures;
     if (answer.runs.join() !== runs.join()) {
       runs = answer.runs;
@@ -199,6 +201,7 @@ Explorer.race = (element, props, trigger, watch, server) => {
   }
   const known = memory.recall();
   if (known) attach(known.run, known.token);
+  recalled = Boolean(known);
   Explorer.live(element, props, watch, read);
   draw();
 };
@@ -230,7 +233,7 @@ Explorer.raceChart = root => {
     if (!shown || canvas.clientWidth < 200) return;
     const { racers, metric, epochs, over } = shown, width = canvas.clientWidth, right = width < 480 ? 104 : 148;
     const [low, high] = metric ? reach(metric) : [0, 1], bottom = HEIGHT - FOOT;
-    const X = e => LEFT + (width - LEFT - right) * (e - 1) / Math.max(1, epochs - 1), Y = v => bottom - (bottom - TOP) * (v - low) / (high - low);
+    const X = e => LEFT + (width - LEFT - right) * (epochs === 1 ? 1 : (e - 1) / (epochs - 1)), Y = v => bottom - (bottom - TOP) * (v - low) / (high - low);
     const drawing = svg('svg', { width: '100%', height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, 'aria-hidden': 'true' });
     svg('path', { d: `M${LEFT} ${bottom}H${width - right}`, class: 'axis' }, drawing);
     for (const v of ticks(low, high)) svg('text', { x: LEFT - 8, y: Y(v) + 4, 'text-anchor': 'end' }, drawing, +v.toFixed(4));
@@ -346,7 +349,8 @@ Explorer.raceTable = (root, lit) => {
     Explorer.placeRows(body, racers.map(({ label }) => rows.get(label).tr));
     const all = (metric?.finals ?? []).filter(Boolean).flatMap(({ each, mean, sd }) => [...each.map(([, v]) => v), mean - (sd ?? 0), mean + (sd ?? 0)]);
     const low = Math.min(...all), high = Math.max(...all), room = 0.06 * (high - low) || 0.01, X = v => 100 * (v - low + room) / (high - low + 2 * room);
-    heads[2].textContent = metric ? `${metric.title} ± sd` : '';
+    heads[1].textContent = all.length ? `${+low.toPrecision(3)} to ${+high.toPrecision(3)}, a circle a seed` : '';
+    heads[2].textContent = metric ? `${metric.title}${metric.finals.some(final => final?.sd != null) ? ' ± sd' : ''}` : '';
     const best = metric && [...metric.finals].filter(Boolean).sort((a, b) => (metric.falls ? a.mean - b.mean : b.mean - a.mean))[0];
     racers.forEach(({ label, params, macs, seconds, runs = [] }, k) => {
       const r = rows.get(label), final = metric?.finals[k], [axis, value, p, m, t] = r.cells;

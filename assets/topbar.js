@@ -15,11 +15,17 @@ Explorer.topbar = (element, props, trigger, watch) => {
 
   let shown = {};
   Explorer.live(element, props, watch, state => {
-    shown = states[familyOf(state.link)] = state;
+    const page = familyOf(state.link);
+    states[page] = state;
     if (state.device) device.textContent = state.device;
     element.querySelector('.device').dataset.kind = state.kind || '';
-    if ('opened' in root.dataset) follow(state.link);
-    if (state.opened) root.dataset.opened = '';        // the link of this visit has been read
+    if (state.opened) {                                // the link of this visit has been read
+      shown = state;
+      root.dataset.opened = '';
+    } else if (page === onShow()) {                    // a page behind it may be told something too, of its weights say
+      shown = state;
+      if ('opened' in root.dataset) follow(state.link);
+    }
   });
 
   document.addEventListener('click', event => {

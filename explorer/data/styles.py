@@ -9,8 +9,7 @@ Each drawn one differs from the others in what a style is made of: colours, and 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +35,11 @@ PAPER, INK = (244, 238, 226), (36, 34, 40)
 THREADS = ((150, 40, 50), (226, 190, 140), (40, 70, 90), (90, 120, 90))
 
 
-def style_picture(name: str, side: int, *, allowed: Sequence[Path] = ()) -> Tensor:
+def style_picture(name: str, side: int) -> Tensor:
     """A style as uint8 (3, side, side): a name of STYLES, or the path of a picture, whose middle square is taken.
 
-    allowed   folders whose files may be opened on a public host (SPACE_ID is set) beside those below EXPLORER_DATA
-
-    What is transparent becomes white (`style_note` says so). Raises DataError, one sentence.
+    What is transparent becomes white (`style_note` says so). Which files may be opened is asked where a path comes in
+    (`ui.unet_read`). Raises DataError, one sentence.
     """
     if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
         raise DataError(
@@ -50,46 +48,38 @@ def style_picture(name: str, side: int, *, allowed: Sequence[Path] = ()) -> Tens
     if name in STYLES:
         drawn = draw_style(name).resize((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
         return torch.from_numpy(np.array(drawn).transpose(2, 0, 1).copy())
-    return torch.from_numpy(read_picture(_open(name, allowed), side, 3))
+    return torch.from_numpy(read_picture(_open(name), side, 3))
 
 
-def style_note(name: str, *, allowed: Sequence[Path] = ()) -> str:
+def style_note(name: str) -> str:
     """What `style_picture` does to a picture of one's own that one may not expect, "" for nothing."""
     if name in STYLES:
         return ""
-    file = _open(name, allowed)
+    file = _open(name)
     with Image.open(file, formats=FORMATS) as image:
         clear = image.has_transparency_data and np.asarray(image.convert("RGBA").getchannel("A")).min() < 255
     return f"The style picture “{file.name}” is transparent in places: they count as white." if clear else ""
 
 
-def _open(name: str, allowed: Sequence[Path]) -> Path:
-    """The file of that path, if it is a picture that may be opened here."""
+def _open(name: str) -> Path:
+    """The file of that path, if it is a picture."""
     choices = f"choose {', '.join(STYLES)}, or a picture of your own"
     if not isinstance(name, str) or not name.strip():
         raise DataError(f"The style has no name: {choices}.")
     try:
         file = Path(name.strip()).expanduser().resolve()
-        if os.environ.get("SPACE_ID") and not _is_lent(file, allowed):
-            raise DataError(f"Pictures of this machine cannot be opened from a public page: {choices} and upload it.")
         if not file.exists():
             raise DataError(f"There is no style “{name[:80]}”: {choices}.")
         if not file.is_file():
             raise DataError(f"“{name[:200]}” is a folder: name one picture in it.")
         wrong = fault(file)
+    except DataError:
+        raise
     except (OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"The style “{name[:80]}” cannot be opened: {choices}.") from error
     if wrong or file.suffix.lower() not in SUFFIXES:
         raise DataError(f"The style picture “{file.name}” cannot be used ({wrong or 'not a picture'}): {choices}.")
     return file
-
-
-def _is_lent(file: Path, allowed: Sequence[Path]) -> bool:
-    lent = os.environ.get("EXPLORER_DATA")
-    folders = [*allowed, *([Path(lent).expanduser()] if lent else [])]
-    return any(file.is_relative_to(folder.resolve()) for folder in folders)
 
 
 # ---- what is drawn

@@ -143,6 +143,7 @@ def test_a_reload_asks_for_the_same_race_and_a_stranger_cannot_stop_it(open_race
     again.wait_for_selector(".race[data-phase=live]")
     first = asked(again, "race_look")[0]
     assert (first["race"], first["runs"]) == ("id", ["r1"])
+    assert again.locator(".count span").text_content() == "2 seeds"
     again.evaluate("localStorage.clear()")
     stranger = open_race()
     stranger.evaluate("Explorer.give('unet-race', { race: 'id' })")

@@ -95,3 +95,13 @@ def test_a_link_s_cut_and_groups_stand_and_stay(open_unet):
     page.wait_for_function("location.search.includes('size=80')")
     assert page.locator("#unet-cut .step span").inner_text() == "after features.33"
     assert "cut=features.33" in page.url
+
+
+def test_what_the_other_page_is_told_leaves_the_address_alone(open_unet):
+    """Weights of the classifier's body came, or could not be had, and its link took the place of this page's."""
+    page = open_unet()
+    address = page.evaluate("location.href")
+    page.evaluate("Explorer.give('right', { link: '' })")
+    assert page.evaluate("location.href") == address
+    page.evaluate("Explorer.give('right', { link: 'family=unet&seed=3' })")
+    assert page.evaluate("location.search") == "?family=unet&seed=3"

@@ -54,15 +54,3 @@ def test_files_that_are_no_pictures_are_told(tmp_path):
 def test_a_side_that_cannot_be_is_told(side):
     with pytest.raises(DataError, match="pixels high and wide"):
         style_picture("waves", side)
-
-
-def test_a_public_page_opens_lent_and_uploaded_pictures_only(tmp_path, picture, monkeypatch):
-    files = [picture(tmp_path / name / "own.png") for name in ("lent", "uploads", "secret")]
-    monkeypatch.setenv("SPACE_ID", "a/b")
-    monkeypatch.setenv("EXPLORER_DATA", str(tmp_path / "lent"))
-    allowed = (tmp_path / "uploads",)
-    for file in files[:2]:
-        assert style_picture(str(file), 8, allowed=allowed).shape == (3, 8, 8)
-    for path in (files[2], tmp_path / "uploads" / ".." / "secret" / "own.png", tmp_path / "none.png"):
-        with pytest.raises(DataError, match="public page"):
-            style_picture(str(path), 8, allowed=allowed)
