@@ -26,14 +26,12 @@ with gr.Blocks() as demo:
                queue=False, show_progress="hidden", trigger_mode="always_last")
 demo.launch(quiet=True, ssr_mode=False)
 """
-# Moves the slider, waits until `changed` differs, then for the frame in which it is seen; milliseconds of each move.
-MOVE = """async ([values, changed]) => {
-  const input = document.querySelector('#size input[type=range]'), read = new Function('return ' + changed), out = [];
-  const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
+# Does `act(value)`, waits until `changed` differs, then for the frame in which it is seen; milliseconds of each move.
+MOVE = """async ([values, changed, act]) => {
+  const read = new Function('return ' + changed), move = new Function('value', act), out = [];
   for (const value of values) {
     const before = read(), start = performance.now();
-    set.call(input, value);
-    input.dispatchEvent(new Event('input', { bubbles: true }));
+    move(value);
     while (read() === before && performance.now() - start < 3000) await new Promise(r => setTimeout(r, 0));
     await new Promise(requestAnimationFrame);
     await new Promise(r => setTimeout(r, 0));
@@ -42,6 +40,13 @@ MOVE = """async ([values, changed]) => {
   }
   return out;
 }"""
+
+
+SLIDE = """const input = document.querySelector('#{size} input[type=range]');
+Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(input, value);
+input.dispatchEvent(new Event('input', {{ bubbles: true }}));"""
+SWITCH = """const skips = document.querySelectorAll('#unet-wiring [role=switch]');
+skips[value % skips.length].dispatchEvent(new MouseEvent('click', { bubbles: true }));"""
 
 
 def rows(quick: bool = False) -> list[tuple[str, float, str, float, str]]:
@@ -57,6 +62,9 @@ def rows(quick: bool = False) -> list[tuple[str, float, str, float, str]]:
                 knob_times(browser, f"{url}?arch={arch}&weights=random", moves, PAINTED, ready=OPENED)
                 for arch in ("resnet50", *HEAVY)
             )
+            unet = f"{url}?family=unet&arch=resnet34&weights=random"
+            sizes = knob_times(browser, unet, moves, WIRED, ready=UNET_OPENED, act=SLIDE.format(size="unet-size"))
+            skips = knob_times(browser, unet, moves, WIRED, ready=UNET_OPENED, act=SWITCH)
         with served([sys.executable, "-c", PEER]) as url:
             peer = knob_times(browser, url, moves, PLOTTED, ready="#size input")
         browser.close()
@@ -80,23 +88,30 @@ def rows(quick: bool = False) -> list[tuple[str, float, str, float, str]]:
             (f"page: knob to pixels, {arch}, p95 ms", quantile(times, 0.95), "", 0, "<= 150 ms")
             for arch, times in zip(HEAVY, heavy, strict=True)
         ),
+        ("page: image size to wiring, resnet34 U-Net, p95 ms", quantile(sizes, 0.95), "", 0, "<= 100 ms"),
+        ("page: a skip's switch to wiring, resnet34 U-Net, p95 ms", quantile(skips, 0.95), "", 0, "<= 100 ms"),
     ]
 
 
 HEAVY = ("regnet_y_128gf", "densenet201", "efficientnet_b7")  # most weights, most layers in a row, most layers
 OPENED = "html[data-opened] #tree tbody tr"
 PAINTED = "document.querySelector('#ribbon [data-painted], #ribbon[data-painted]')?.dataset.painted"
+UNET_OPENED = "html[data-opened] #unet-wiring [role=switch]"
+WIRED = "document.querySelector('#unet-wiring [data-painted], #unet-wiring[data-painted]')?.dataset.painted"
 PLOTTED = "document.querySelector('#plot .js-plotly-plot .points path')?.getAttribute('d')"
 
 
-def knob_times(browser, url: str, moves: list[int], changed: str, *, ready: str) -> list[float]:
-    """Milliseconds from an input event of the size slider to the frame that shows its effect, after one warm round."""
+def knob_times(
+    browser, url: str, moves: list[int], changed: str, *, ready: str, act: str = SLIDE.format(size="size")
+) -> list[float]:
+    """Milliseconds from `act`, a move of the size slider by default, to the frame that shows its effect, after one warm
+    round."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(url)
     page.wait_for_selector(ready)
     page.wait_for_timeout(3000)
-    page.evaluate(MOVE, [moves[:21], changed])
-    times = page.evaluate(MOVE, [moves, changed])
+    page.evaluate(MOVE, [moves[:21], changed, act])
+    times = page.evaluate(MOVE, [moves, changed, act])
     page.close()
     return times
 
