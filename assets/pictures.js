@@ -148,7 +148,7 @@ Explorer.pictured = (() => {
   // All valid pictures together, at that epoch.
   function sum(run, kind, now) {
     const done = run.epochs.find(({ epoch }) => epoch === now.epoch), n = run.started?.n_valid;
-    const where = `${n ? `All ${n} valid pictures` : 'All valid pictures'} ${now.epoch ? `after epoch ${now.epoch}` : 'before training'}`;
+    const where = `${n === 1 ? 'The picture' : n ? `All ${n} valid pictures` : 'All valid pictures'} ${now.epoch ? `after epoch ${now.epoch}` : 'before training'}`;
     return done?.metrics?.length ? `${where}: ${listed(done.metrics)}.` : '';
   }
 

@@ -64,7 +64,15 @@ def train_panel(
     c["schedule"] = segments(f"{page}schedule", "Schedule", SCHEDULES, first["schedule"], show_label=False)
     if styles:
         c["loss"] = segments(f"{page}loss", "Loss", LOSS_WORDS, first["loss"], visible=False)
-        c["style"] = dropdown(f"{page}style", "Style", styles, first["style"], filterable=False, visible=False)
+        c["style"] = dropdown(
+            f"{page}style",
+            "Style",
+            styles,
+            first["style"],
+            filterable=False,
+            visible=False,
+            help="A picture of your own, given below, is taken instead.",
+        )
         c["style_file"] = gr.File(
             show_label=False, elem_id=f"{page}style_file", visible=False, height=104, file_types=["image"],
             type="filepath",

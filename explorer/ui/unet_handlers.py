@@ -243,7 +243,7 @@ def set_choices(task: str) -> list[tuple[str, str]]:
 
 def usual_rate(task: str, rate: object) -> object:
     """The rate after another task was chosen: pixels learn far faster than networks; a rate of one's own stays."""
-    network, pixels = words(TrainSpec.lr), words(PIXEL_RATE)
+    network, pixels = words(START_TRAIN.lr), words(PIXEL_RATE)
     if task == STYLE_IMAGE:
         return pixels if rate == network else rate
     return network if rate == pixels else rate
