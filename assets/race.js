@@ -225,8 +225,9 @@ Explorer.raceChart = root => {
   function reach({ name, curves }) {
     const values = curves.flatMap(({ mean, sd }) => mean.flatMap((m, i) => [m - (sd[i] ?? 0), m + (sd[i] ?? 0)]));
     if (!values.length) return [0, 1];
-    const low = Math.min(...values), high = Math.max(...values), room = Math.max(0.08 * (high - low), 1e-3 * Math.abs(high) || 1e-3);
-    return ['accuracy', 'miou', 'ssim'].includes(name) ? [Math.max(0, low - room), Math.min(1, high + room)] : [low - room, high + room];
+    const share = ['accuracy', 'miou', 'ssim'].includes(name), low = Math.min(...values), high = Math.max(...values);
+    const room = Math.max(0.08 * (high - low), share ? 0.05 : 1e-2 * Math.abs(high) || 1e-3);
+    return share ? [Math.max(0, low - room), Math.min(1, high + room)] : [low - room, high + room];
   }
 
   function paint() {

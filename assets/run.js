@@ -254,7 +254,8 @@ Explorer.run = (element, props, trigger, watch, server) => {
     else draw();
   }
   watch('value', () => { if (props.value) take(props.value); });
-  Explorer.hear(own.replace(/run$/, 'pictures'), pictures => { task = pictures.task; if (!id) draw(); });
+  Explorer.hear(own.replace(/run$/, 'pictures'), pictures => { task = pictures.task; });
+  Explorer.hear(own.replace(/run$/, 'numbers'), () => { if (!id) requestAnimationFrame(() => requestAnimationFrame(draw)); });   // the panel's epochs came with them
   document.addEventListener('input', event => { if (!id && event.target.closest?.(EPOCHS)) draw(); });
   const known = props.value?.run ? null : memory.recall();
   if (known) attach(known.run, known.token, true);

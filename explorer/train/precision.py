@@ -47,7 +47,7 @@ def choose_precision(asked: str, model: nn.Module, task: Task, x: Tensor, y: Ten
     gain = measure_gain(model, task, x[:PROBED], y[:PROBED])
     if gain < LEAST_GAIN:
         return FLOAT32, Note(
-            f"Products are of float32: bfloat16 is {gain:.1f}× as fast here; its coarse numbers pay from {LEAST_GAIN}×."
+            f"Products are of float32: bfloat16 is {gain:.2f}× as fast here; its coarse numbers pay from {LEAST_GAIN}×."
         )
     return BF16, Note(f"Products are of bfloat16: {gain:.1f}× as fast here as float32.")
 
