@@ -1,4 +1,4 @@
-"""What happens on the U-Net page, as `ui.classifier_handlers`: control values in, widget values out."""
+"""What happens on the U-Net page alone; `ui.page_handlers` has what all pages share."""
 
 from __future__ import annotations
 
@@ -21,15 +21,9 @@ from explorer.spec import (
     UnetSpec,
 )
 from explorer.ui import unet_sheet
-from explorer.ui.classifier_handlers import (
-    ClassifierHandlers,
-    problems,
-    turn_of,
-    with_body_that_is,
-    with_rates_that_fit,
-)
-from explorer.ui.describe import View, is_path, place_of, shown_trace
+from explorer.ui.describe import View, is_path, shown_trace
 from explorer.ui.held import Held, Payloads
+from explorer.ui.page_handlers import PageHandlers, answering, problems, with_body_that_is, with_rates_that_fit
 from explorer.ui.race_desk import RaceDesk
 from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, within_reach
 from explorer.ui.services import Services
@@ -46,10 +40,11 @@ VIEW = View(tab=TABS[0])
 """What the page begins with."""
 
 
-class UnetHandlers(ClassifierHandlers):
-    """Handlers of the U-Net page; they keep nothing between calls."""
+class UnetHandlers(PageHandlers):
+    """Handlers of the U-Net page."""
 
     tabs = TABS
+    start = (START, START_TRAIN, VIEW)
 
     def __init__(self, services: Services, races: RaceDesk):
         super().__init__(services)
@@ -67,10 +62,11 @@ class UnetHandlers(ClassifierHandlers):
             payloads = describe_unet(reading, self.services, view, self.races.pace)
         except SpecError as error:
             return {"notices": problems({**reading.problems, error.field: str(error)})}
-        for name in ("cut", "groups"):
-            payloads[name] |= turn_of(values.get(name))
-        payloads["question"] = {"about": place_of(reading.spec)}
-        return {**payloads, "notices": problems(reading.problems, quicker(reading, self.races.pace))}
+        notices = problems(reading.problems, quicker(reading, self.races.pace))
+        return {**answering(values, reading, payloads), "notices": notices}
+
+    def described_tab(self, reading: Reading, view: View) -> Payloads:
+        return describe_unet_tab(reading, self.services, view)
 
     def followed(self, held: Held) -> Payloads:
         """The suggestion of a smaller network is taken."""
@@ -121,20 +117,6 @@ class UnetHandlers(ClassifierHandlers):
             "n_out": {**classes, "visible": reading.spec.task == SEGMENTATION},
         }
 
-    def data_chosen(self, held: Held) -> Payloads:
-        """Another set: the path's field comes or goes, and the outputs follow the number of classes."""
-        needs_path = str(held.values.get("data")).endswith(":")
-        shown: Payloads = {"path": {"visible": needs_path}}
-        if needs_path and not str(held.values.get("path") or "").strip():
-            return {**shown, **self.refresh(held)}
-        fitted, problem = self._fit_outputs(held)
-        shown |= {**fitted, **self.redrawn({**held.values, **fitted}, held.view)}
-        if problem:
-            shown["notices"]["problems"]["path" if needs_path else "data"] = problem
-        if held.view.tab == "data":
-            shown["sheet"] = self._sheet(held.values)
-        return shown
-
     def remapped(self, held: Held) -> Payloads:
         """The offered reading of the masks' values is taken."""
         path = str(held.values.get("path") or "").strip()
@@ -155,15 +137,6 @@ class UnetHandlers(ClassifierHandlers):
 
     def _sheet(self, values: Mapping[str, object], seed: int = 0) -> Payloads:
         return unet_sheet.payload(self._read(values), self.services, seed)
-
-    def tab_chosen(self, held: Held) -> Payloads:
-        """Another inner tab: only what is on show is described."""
-        tab = next((tab for tab in self.tabs if tab == str(held.asked("value")).lower()), self.tabs[0])
-        view = replace(held.view, tab=tab)
-        if tab == "data":
-            return {"view": view, "sheet": self._sheet(held.values)}
-        reading = self._read(held.values)
-        return {"view": view, **(describe_unet_tab(reading, self.services, view) if reading.builds else {})}
 
     def measured(self, held: Held) -> Payloads:
         """A cost was chosen to be laid over tree and table, or once more to be taken off."""
@@ -205,10 +178,6 @@ class UnetHandlers(ClassifierHandlers):
         }
         weights_file = spec.body.weights if is_path(spec.body.weights) else None
         return {**held, **self.redrawn({**held, "file": weights_file, "path": path}, view)}
-
-    def defaults(self, held: Held) -> Payloads:
-        """Back to the chapter's model."""
-        return self.page_for(START, START_TRAIN, held.view)
 
     def opened(self, query: Mapping[str, str]) -> Payloads:
         """A visit: the page for its link, with a sentence for each part of the link that was dropped."""

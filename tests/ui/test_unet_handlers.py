@@ -181,3 +181,8 @@ def at(path):
     """The path, with its folder made."""
     path.parent.mkdir(exist_ok=True)
     return path
+
+
+def test_a_chosen_cut_that_the_next_body_has_not_is_told(unet, held):
+    answer = unet.refresh(held(arch="vgg11", cut={"value": "layer3", "own": "layer4"}))
+    assert answer["cut"]["help"] == "“layer3” is not a cut of vgg11: its own default stands."
