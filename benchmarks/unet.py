@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from benchmarks.training import Row
 from explorer.models import pyramid
 from explorer.models.bodies import create_body
-from explorer.models.decoders import DynamicUnet, unet_wiring
+from explorer.models.decoders import DynamicUnet
 from explorer.models.groups import unet_groups
 from explorer.models.meta import Blank
+from explorer.models.wiring import plan_unet
 from explorer.train.optim import create_optimizer
 
 SIZE, BATCH, CLASSES = 128, 8, 10
@@ -115,7 +116,7 @@ def describing(times: int) -> list[Row]:
     """Milliseconds until the wiring of a resnet34 U-Net at 224 px is known, against building and running it on meta."""
     bare = statistics.median(timed(build_and_run) for _ in range(times))
     size = iter(range(224, 224 + times))
-    new_size = statistics.median(timed(lambda: unet_wiring("resnet34", CLASSES, next(size))) for _ in range(times))
+    new_size = statistics.median(timed(lambda: wire(next(size))) for _ in range(times))
     whole = statistics.median(timed(first_wiring) for _ in range(times))
     what, peer = "wiring of a U-Net, resnet34, 224 px, ms", "meta build and forward"
     return [
@@ -136,7 +137,11 @@ def first_wiring() -> None:
     """Without what is remembered about the body's maps."""
     pyramid.arch_pyramid.cache_clear()
     pyramid._arch_taps.cache_clear()
-    unet_wiring("resnet34", CLASSES, 224)
+    wire(224)
+
+
+def wire(size: int) -> None:
+    plan_unet(pyramid.arch_pyramid("resnet34", None, 3, size), CLASSES)
 
 
 def timed(step: Callable[[], object]) -> float:

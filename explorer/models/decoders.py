@@ -24,7 +24,7 @@ from explorer.models.layers import (
     draw_output,
     norm_layer,
 )
-from explorer.models.pyramid import Encoder, arch_pyramid, read_pyramid
+from explorer.models.pyramid import Encoder, read_pyramid
 from explorer.models.wiring import plan_plain, plan_unet
 from explorer.spec import Size
 from explorer.wiring import NEAREST, TRANSPOSED, Pyramid, Step, Wiring
@@ -260,31 +260,6 @@ class PlainDecoder(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], image: Tensor) -> Tensor:
         return self.output(resize_to(self.steps(maps[-1]), image))
-
-
-def unet_wiring(
-    arch: str, n_out: int, img_size: Size, *, cut: int | str | None = None, n_in: int = 3, **options: Any
-) -> Wiring:
-    """The wiring that `DynamicUnet(create_body(arch, cut=cut, n_in=n_in), n_out, img_size, **options)` would have,
-    without building it.
-
-    options  blur, blur_final, self_attention, last_cross, bottle, skips, width_cap
-    """
-    return plan_unet(arch_pyramid(arch, cut, n_in, img_size), n_out, **options)
-
-
-def plain_wiring(
-    arch: str,
-    n_out: int,
-    img_size: Size,
-    up: str,
-    *,
-    cut: int | str | None = None,
-    n_in: int = 3,
-    width_cap: int | None = None,
-) -> Wiring:
-    """The same for `NearestDecoder` (`up` is wiring.NEAREST) and `TransposedDecoder` (wiring.TRANSPOSED)."""
-    return plan_plain(arch_pyramid(arch, cut, n_in, img_size), n_out, up, width_cap)
 
 
 @fx.wrap

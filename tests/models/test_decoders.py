@@ -16,16 +16,14 @@ from explorer.models.decoders import (
     DynamicUnet,
     NearestDecoder,
     TransposedDecoder,
-    plain_wiring,
-    unet_wiring,
 )
 from explorer.models.graphs import record
 from explorer.models.groups import unet_groups
 from explorer.models.layers import SpectralNorm
 from explorer.models.meta import Blank
 from explorer.models.pyramid import Encoder, arch_pyramid, read_pyramid
-from explorer.models.wiring import plan_unet, read_switches
-from explorer.wiring import NEAREST, TRANSPOSED
+from explorer.models.wiring import plan_plain, plan_unet, read_switches
+from explorer.wiring import NEAREST, TRANSPOSED, Wiring
 
 VITS = tuple(name for name in list_archs() if name.startswith("vit_"))
 SCALED = tuple(name for name in list_archs() if name not in VITS)
@@ -47,6 +45,14 @@ def blank_unet(arch: str, n_out: int = 10, size: int | tuple[int, int] = 224, **
     with Blank():
         parts = blank_parts(arch, None, 3)
         return DynamicUnet(parts.body, n_out, size, pyramid=arch_pyramid(arch, None, 3, size), **options)
+
+
+def unet_wiring(arch: str, n_out: int, size: int, **options) -> Wiring:
+    return plan_unet(arch_pyramid(arch, None, 3, size), n_out, **options)
+
+
+def plain_wiring(arch: str, n_out: int, size: int, up: str, **options) -> Wiring:
+    return plan_plain(arch_pyramid(arch, None, 3, size), n_out, up, **options)
 
 
 def count(module: nn.Module) -> int:
