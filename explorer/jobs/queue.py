@@ -16,6 +16,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from explorer.jobs.keep import Limits, limits_from_environment, tidy
 from explorer.jobs.process import birth_mark, describe_exit, is_alive, kill_group, last_line, usable_cores
 from explorer.jobs.record import family_of, spec_from_dict, spec_to_dict, train_from_dict
 from explorer.jobs.store import App, RunRecord, Store, hash_token
@@ -26,6 +27,7 @@ from explorer.train.events import Failed, Stopped
 log = logging.getLogger(__name__)
 
 LONGEST_SPEC = 65_536
+TIDY_EVERY = 3600.0  # seconds, and after each run's end
 APP_GONE_RUNNING = "The app was stopped while this run was training; its curves and its last whole epoch are kept."
 APP_GONE_QUEUED = "The app was stopped before this run's turn came: start it again."
 
@@ -69,6 +71,7 @@ class Queue:
     waiting     how many may stand in line
     stop_grace  seconds that a worker has to end by itself after a stop, before it is killed
     fit         "package.module:function" that trains; for tests
+    keep        how much of ended runs is kept; EXPLORER_KEEP_GB and EXPLORER_KEEP_DAYS
     """
 
     def __init__(
@@ -80,11 +83,13 @@ class Queue:
         waiting: int = 64,
         stop_grace: float = 0.7,
         fit: str = FIT,
+        keep: Limits | None = None,
     ):
         self.store = store
         self._workers_at_most = workers or workers_from_environment()
         self._threads = threads or threads_from_environment()
         self._waiting, self._stop_grace, self._fit = waiting, stop_grace, fit
+        self._keep, self._tidy_at = keep or limits_from_environment(), 0.0
         self._app = App(secrets.token_urlsafe(6), os.getpid(), birth_mark(os.getpid()))
         self._workers: list[Worker] = []
         self._wake, self._closing = threading.Event(), threading.Event()
@@ -190,6 +195,7 @@ class Queue:
                 self._bury_the_dead()
                 self._hurry_the_stopping()
                 self._start_the_next()
+                self._tidy()
             except Exception:
                 log.exception("The job queue stumbled; it goes on in a second.")
                 self._closing.wait(1.0)
@@ -203,6 +209,7 @@ class Queue:
             if code is not None:
                 self._record_end(worker.run_id, code)
                 self._workers.remove(worker)
+                self._tidy_at = 0.0
 
     def _record_end(self, run_id: str, code: int) -> None:
         """Give a run whose worker has ended its last event, where the worker could not."""
@@ -211,6 +218,15 @@ class Queue:
             self.store.append(run_id, Stopped(epoch))
         else:
             self.store.append(run_id, Failed(describe_exit(code, last_line(self._log_of(run_id))), epoch))
+
+    def _tidy(self) -> None:
+        """Make room by the rules of `jobs.keep`, now and then."""
+        if time.monotonic() < self._tidy_at:
+            return
+        self._tidy_at = time.monotonic() + TIDY_EVERY
+        done = tidy(self.store, self._keep, time.time())
+        if done.runs or done.weights:
+            log.info("Removed %d runs and the weights of %d: %d bytes.", len(done.runs), len(done.weights), done.freed)
 
     def _hurry_the_stopping(self) -> None:
         now = time.monotonic()

@@ -155,6 +155,22 @@ class Store:
             rows = db.execute(sql, (*states, *([] if queue is None else [queue]))).fetchall()
         return tuple(_record(row) for row in rows)
 
+    def remove(self, run_id: str) -> bool:
+        """Remove a run that has ended, with its events; False where there is none, or it has not ended."""
+        ended = tuple(ENDED.values())
+        with self._write() as db:
+            places = ", ".join("?" * len(ended))
+            done = db.execute(f"DELETE FROM runs WHERE id = ? AND state IN ({places})", (run_id, *ended))
+            return done.rowcount > 0
+
+    def used_bytes(self) -> int:
+        """Bytes of the file that hold something; what was removed leaves room that is used again."""
+        with self._read() as db:
+            pages, free, size = (
+                db.execute(f"PRAGMA {what}").fetchone()[0] for what in ("page_count", "freelist_count", "page_size")
+            )
+        return (pages - free) * size
+
     def take_next(self, queue: str) -> RunRecord | None:
         """The run that has waited longest in this queue, now running; None where none waits."""
         with self._write() as db:
@@ -249,7 +265,7 @@ class Store:
             self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
         )
         connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA synchronous = FULL")  # on the disk before it is shown
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 

@@ -9,6 +9,7 @@ import argparse
 import os
 import platform
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -95,8 +96,8 @@ def find(name: str) -> Callable:
 
 def versions() -> dict[str, str]:
     """Versions of what a run's numbers may depend on."""
-    packages = {name: installed(name) for name in ("torch", "torchvision")}
-    return {"python": platform.python_version(), **packages, "app": app_version()}
+    packages = {name: installed(name) for name in ("torch", "torchvision", "numpy", "pillow")}
+    return {"python": platform.python_version(), **packages, "app": app_version(), "commit": commit()}
 
 
 def installed(package: str) -> str:
@@ -114,6 +115,19 @@ def app_version() -> str:
     except OSError:
         return ""
     return found.group(1) if found else ""
+
+
+def commit() -> str:
+    """The commit of the app's checkout, with "+" behind it where files were changed; "" where there is no checkout."""
+    try:
+        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(*words: str) -> str:
+    answer = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, timeout=5, check=True)
+    return answer.stdout.strip()
 
 
 def main(args: list[str] | None = None) -> int:

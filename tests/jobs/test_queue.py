@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from explorer.jobs.keep import Limits
 from explorer.jobs.process import birth_mark, is_alive
 from explorer.jobs.queue import Queue, QueueFull, workers_from_environment
 from explorer.jobs.store import Store
@@ -412,3 +413,9 @@ def test_the_environment_says_how_many_workers(monkeypatch):
     assert workers_from_environment() == 1
     monkeypatch.setenv("EXPLORER_WORKERS", "3")
     assert workers_from_environment() == 3
+
+
+def test_ended_runs_make_room_as_soon_as_another_ends(open_queue, follow, wait_for):
+    queue = open_queue("short", keep=Limits(days=0.0))
+    run = queue.submit(SPEC, TRAIN)
+    wait_for(lambda: queue.poll(run.id)["state"] == "gone")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from base64 import b64decode
@@ -116,6 +117,7 @@ def test_versions_are_told_without_importing_torch():
     assert done.stdout.strip() == str(versions())
     assert versions()["torch"]
     assert versions()["app"] == app_version() != ""
+    assert re.fullmatch(r"([0-9a-f]{40}\+?)?", versions()["commit"])
 
 
 def test_the_command_line_refuses_a_run_that_does_not_wait(store, record, capsys):
