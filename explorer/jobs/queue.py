@@ -16,6 +16,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from explorer.files import remove_halves
 from explorer.jobs.keep import Limits, limits_from_environment, tidy
 from explorer.jobs.process import birth_mark, describe_exit, is_alive, kill_group, last_line, usable_cores
 from explorer.jobs.record import family_of, spec_from_dict, spec_to_dict, train_from_dict
@@ -213,6 +214,7 @@ class Queue:
 
     def _record_end(self, run_id: str, code: int) -> None:
         """Give a run whose worker has ended its last event, where the worker could not."""
+        remove_halves(self.store.folder(run_id))
         run, epoch = self.store.run(run_id), self.store.last_epoch(run_id)
         if run.stop_requested is not None:
             self.store.append(run_id, Stopped(epoch))

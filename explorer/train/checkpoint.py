@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import save_file
 from torch import nn
 
+from explorer.files import write_whole
 from explorer.spec import ClassifierSpec, TrainSpec, UnetSpec
 
 WEIGHTS, DESCRIPTION = "last.safetensors", "spec.json"
@@ -19,7 +18,7 @@ WEIGHTS, DESCRIPTION = "last.safetensors", "spec.json"
 def save_weights(folder: Path, model: nn.Module, epoch: int) -> Path:
     """Write the state_dict, keys unchanged, to folder/last.safetensors; its metadata holds the epoch (0: the start)."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    return _replace(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"epoch": str(epoch)}))
+    return write_whole(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"epoch": str(epoch)}))
 
 
 def save_description(
@@ -37,16 +36,4 @@ def save_description(
         "normalise": {"mean": stats[0], "std": stats[1]} if stats else None,
     }
     text = json.dumps(words, indent=2, ensure_ascii=False)
-    return _replace(folder / DESCRIPTION, lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def _replace(target: Path, write: Callable[[Path], object]) -> Path:
-    """Write beside the target, then put it in its place in one step; a failed write leaves the old file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    half = target.with_name(target.name + ".tmp")
-    try:
-        write(half)
-        os.replace(half, target)
-    finally:
-        half.unlink(missing_ok=True)
-    return target
+    return write_whole(folder / DESCRIPTION, lambda path: path.write_text(text, encoding="utf-8"))

@@ -11,6 +11,12 @@ MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "
 """How torch says it for CUDA, MPS and CPUs on Windows, Linux and Macs, and cuBLAS; in small letters."""
 
 
+NO_DISK = "The disk is full: make room where runs are kept, or set EXPLORER_HOME to a folder on another disk."
+
+DISK_WORDS = ("no space left on device", "disk is full", "disk quota exceeded")
+"""How safetensors and SQLite say it, whose errors are none of the system's; in small letters."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether this error says that memory ran out, of the machine or of its accelerator."""
     if isinstance(error, OSError):
@@ -20,11 +26,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError)
 
 
+def is_out_of_disk(error: BaseException) -> bool:
+    """Whether this error says that no room is left on the disk, or none that this user may take."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or any(words in str(error).lower() for words in DISK_WORDS)
+
+
 def reason_of(error: Exception) -> str:
     """One sentence: an error that teaches speaks for itself; what nobody expected is named and logged in full."""
     text = (str(error).strip().splitlines() or [""])[0]
     if is_out_of_memory(error):
         return NO_MEMORY
+    if is_out_of_disk(error):
+        return NO_DISK
     if isinstance(error, ValueError) and text:
         return text
     if isinstance(error, OSError):

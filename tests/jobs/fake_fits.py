@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from explorer.files import write_whole
 from explorer.train.events import EpochDone, Failed, Finished, Note, Started, Step, Stopped
 
 LONGEST_BATCH = 300  # seconds: longer than any test waits
@@ -29,6 +30,16 @@ def short(spec, train, *, stop, weights_out, look):
         (weights_out / "last.safetensors").write_text(f"epoch {epoch}")
         yield epoch_done(epoch)
     yield Finished(0.1)
+
+
+def steady(spec, train, *, stop, weights_out, look):
+    """Steps, epochs and files without a pause, until somebody ends it."""
+    yield started(10**6, 5)
+    for epoch in range(1, 10**6):
+        for step in range(1, 6):
+            yield Step(5 * (epoch - 1) + step, 1.0, 1e-3, 1.0)
+        write_whole(weights_out / "last.safetensors", lambda path, epoch=epoch: path.write_text(f"{epoch} " * 20_000))
+        yield epoch_done(epoch)
 
 
 def polite(spec, train, *, stop, weights_out, look):
@@ -121,3 +132,9 @@ def looks_inside(spec, train, *, stop, weights_out, look):
 def tells_its_orders(spec, train, *, stop, weights_out, look):
     yield Note(repr((spec, train)))
     yield Finished()
+
+
+def disk_full(spec, train, *, stop, weights_out, look):
+    yield started()
+    yield epoch_done(1)
+    raise OSError(28, "No space left on device", str(weights_out / "last.safetensors"))

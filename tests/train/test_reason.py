@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 import subprocess
 import sys
 
 import pytest
 import torch
 
-from explorer.train.reason import NO_MEMORY, is_out_of_memory, reason_of
+from explorer.train.reason import NO_DISK, NO_MEMORY, is_out_of_memory, reason_of
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,19 @@ def test_memory_that_runs_out_has_one_sentence(error, caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EDQUOT, "Disk quota exceeded"),
+        RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"),
+        sqlite3.OperationalError("database or disk is full"),
+    ],
+)
+def test_a_full_disk_has_one_sentence(error, caplog):
+    assert reason_of(error) == NO_DISK and not caplog.records
+
+
 def test_what_this_machine_says_without_memory_is_understood():
     with pytest.raises(RuntimeError) as refused:
         torch.empty(1 << 55)
@@ -45,7 +59,7 @@ def test_what_this_machine_says_without_memory_is_understood():
     ("error", "sentence"),
     [
         (ValueError("The folder “out of memory” is empty: choose another."), None),
-        (OSError(errno.ENOSPC, "No space left on device"), "A file could not be read or written: [Errno 28] No space"),
+        (OSError(errno.EACCES, "Permission denied"), "A file could not be read or written: [Errno 13]"),
         (ValueError(), "Training ended by an unexpected error, ValueError: it left no word."),
         (RuntimeError("mat1 and mat2\nmore"), "Training ended by an unexpected error, RuntimeError: mat1 and mat2."),
     ],
