@@ -75,7 +75,7 @@ Explorer.notices = (element, props, trigger, watch) => {
     if (Object.keys(hints).some(field => !target(field))) made.observe(document.body, { subtree: true, childList: true });
   }
 
-  let targets = props.value?.targets || {};                                    // known from the start, told once
+  const targets = props.value?.targets || {};                                    // known from the start, told once
   Explorer.live(element, props, watch, value => {
     const { problems = {} } = value;
     const wanted = new Map(), homeless = [];

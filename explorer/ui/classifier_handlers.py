@@ -24,7 +24,7 @@ from explorer.ui.describe import (
 )
 from explorer.ui.held import Held, Payloads
 from explorer.ui.page_handlers import PageHandlers, answering, problems, with_body_that_is, with_rates_that_fit
-from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, read, show, within_reach
+from explorer.ui.read import LINK_REACH, TRAIN_REACH, Reading, cut_steps, read, show, within_reach
 
 TABS = ("tree", "layers", "cost", "activations", "compare", "code", "summary", "data")
 
@@ -154,7 +154,7 @@ class ClassifierHandlers(PageHandlers):
         known = {"arch": Nameable(list_archs()), "weights": ("imagenet", "random"), "data": sets}
         decoded = link.decode(query, known=known)
         spec, dropped = with_body_that_is(decoded.spec, decoded.problems)
-        spec, far = within_reach(spec, BUILD_REACH)
+        spec, far = within_reach(spec, LINK_REACH)
         train, too_far = within_reach(decoded.train, TRAIN_REACH)
         train, dropped = with_rates_that_fit(spec, train, (*dropped, *far, *too_far))
         return spec, train, dropped

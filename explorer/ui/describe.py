@@ -89,6 +89,12 @@ def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str
     return payloads, train_problems(shown, train)
 
 
+def size_hint(body: BodySpec) -> dict[str, dict[str, str]]:
+    """Where the width stands of a picture that is no square: the slider holds its height alone."""
+    height, width = body.height_width
+    return {} if height == width else {"body.size": {"text": f"{height} high, {width} wide: the width is under More."}}
+
+
 def named_steps(steps: dict[str, object], drawn: dict[str, object]) -> dict[str, object]:
     """The stepper's cuts by the names that the ribbon gives them, and the whole name for those who hover."""
     words = [cut.get("brief", cut["name"]) for cut in drawn["cuts"]]
@@ -161,10 +167,11 @@ def laid_over(reading: Reading, shown: Trace, measure: str) -> Trace:
 
 def suggestions(spec: ClassifierSpec) -> dict[str, dict[str, str]]:
     """What could be meant otherwise, by field: a sentence, and a button's words where something can be changed."""
-    return {
+    found = {
         hint.field: {"text": hint.text, "label": hint.fix.label if hint.fix else ""}
         for hint in hints(spec, trace(spec))
     }
+    return {**size_hint(spec.body), **found}
 
 
 def place_of(spec: ClassifierSpec) -> str:

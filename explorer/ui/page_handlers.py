@@ -152,11 +152,8 @@ class PageHandlers:
 
     def _from_scratch(self, held: Held) -> Payloads:
         """Random weights, said openly, and no group frozen."""
-        rows = [{**row, "frozen": False} for row in held.part("groups").get("rows", []) if isinstance(row, dict)]
-        return {
-            **self.redrawn({**held.values, "weights": "Random", "groups": {"rows": rows}}, held.view),
-            "weights": "Random",
-        }
+        values = {**held.values, "weights": "Random", "groups": {"rows": thawed(held)}}
+        return {**self.redrawn(values, held.view), "weights": "Random"}
 
     def mended(self, held: Held) -> Payloads:
         """The mend that a failed trace offers: one field gets the value that works."""
@@ -328,6 +325,11 @@ def answering(values: Mapping[str, object], reading: Reading, payloads: Payloads
     if dropped := dropped_cut(values):
         held["cut"]["help"] = f"“{dropped}” is not a cut of {reading.spec.body.arch}: its own default stands."
     return {**payloads, **held, "question": {"about": place_of(reading.spec)}}
+
+
+def thawed(held: Held) -> list[dict]:
+    """The rows of the groups, none of them frozen."""
+    return [{**row, "frozen": False} for row in held.part("groups").get("rows", []) if isinstance(row, dict)]
 
 
 def turn_of(value: object) -> Payloads:

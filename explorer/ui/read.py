@@ -41,6 +41,8 @@ LONGEST_NAME = 60  # letters of a cut's name in a sentence
 
 # What the sliders reach, by field; a spec may hold more.
 BUILD_REACH = {"body.size": (32, 512), "body.n_in": (1, 12), "head.ps": (0.0, 0.95)}
+LINK_REACH = {**BUILD_REACH, "body.size": (1, 512)}
+"""What a link may ask for: the Width field holds a size that is too small for the slider."""
 TRAIN_REACH = {"valid_pct": (0.05, 0.5)}
 
 Values = Mapping[str, object]

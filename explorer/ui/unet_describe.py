@@ -29,6 +29,7 @@ from explorer.ui.describe import (
     in_use,
     laid_over,
     shown_trace,
+    size_hint,
     topbar,
     weights_line,
 )
@@ -48,12 +49,17 @@ from explorer.views.wiring import wiring
 
 TASK_HELP = {
     SEGMENTATION: "A class for every pixel: one channel of scores each.",
-    SUPER_RESOLUTION: "A picture shrunk to a quarter becomes sharp again.",
+    SUPER_RESOLUTION: "A picture shrunk to half its side becomes sharp again.",
     COLOUR: "A grey picture gets its colours back.",
     STYLE: "The U-Net learns to paint any picture in one style.",
     STYLE_IMAGE: "No network learns: one picture's pixels do.",
 }
 OUTPUTS = {SEGMENTATION: "classes per pixel"}
+KINDS_HELP = {
+    "unet": "Pixel shuffle, then join the skip",
+    "nearest": "Each pixel four times, then a convolution",
+    "transposed": "Zeros in between, then a convolution",
+}
 LONG = 10 * 60.0  # seconds of a run, from which on a smaller one is suggested
 QUICK_SIZE, QUICK_CAP = 96, 128
 
@@ -154,14 +160,16 @@ def unet_numbers(spec: UnetSpec, shown: Trace, ms: float, measure: str) -> list[
 def skips_line(spec: UnetSpec) -> dict[str, object]:
     """ "3 of 4 on", and how they are switched."""
     if spec.decoder.kind != "unet":
-        return {"text": "This decoder has no skips: it sees the last map alone."}
+        how = KINDS_HELP[spec.decoder.kind]
+        return {"text": f"{how}; no skips: it sees the last map alone."}
     try:
         plan = wiring_of(spec)
     except SpecError:
         return {"text": ""}
     if not plan.skips:
         return {"text": "This body has no scales to skip from: one grid all the way."}
-    return {"text": f"Skips: {plan.n_skips} of {len(plan.skips)} on. Switch them in the picture."}
+    counted = f"{plan.n_skips} of {len(plan.skips)} on. Switch them in the picture."
+    return {"text": f"{KINDS_HELP[spec.decoder.kind]}. Skips: {counted}"}
 
 
 def dense_hint(spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace) -> dict[str, object]:
@@ -190,6 +198,21 @@ def run_seconds(spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace) -> f
 def quick(spec: UnetSpec) -> UnetSpec:
     """The same network for small pictures, with a narrow decoder: a run of minutes, to see it learn."""
     return replace(spec, body=replace(spec.body, size=QUICK_SIZE), decoder=replace(spec.decoder, width_cap=QUICK_CAP))
+
+
+def unet_suggestions(reading: Reading, pace: Pace) -> dict[str, dict[str, str]]:
+    """By field what one may want to know or change: a width out of sight, a random body that rests, a long run."""
+    return {**size_hint(reading.spec.body), **thaw(reading), **quicker(reading, pace)}
+
+
+def thaw(reading: Reading) -> dict[str, dict[str, str]]:
+    """The suggestion to let a body learn that knows nothing yet: fastai freezes pretrained ones alone, facts C.5."""
+    spec, train = reading.spec, reading.train
+    rests = frozen_count(train, len(groups_of(shown_trace(spec, train))))
+    if spec.body.weights != "random" or spec.task == STYLE_IMAGE or not rests:
+        return {}
+    text = "These random weights rest: the decoder learns from what noise makes of a picture."
+    return {"thaw": {"text": text, "label": "Let them learn"}}
 
 
 def quicker(reading: Reading, pace: Pace) -> dict[str, dict[str, str]]:

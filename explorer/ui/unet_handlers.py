@@ -23,17 +23,17 @@ from explorer.spec import (
 from explorer.ui import unet_sheet
 from explorer.ui.describe import View, is_path, shown_trace
 from explorer.ui.held import Held, Payloads
-from explorer.ui.page_handlers import PageHandlers, answering, problems, with_body_that_is, with_rates_that_fit
+from explorer.ui.page_handlers import PageHandlers, answering, problems, thawed, with_body_that_is, with_rates_that_fit
 from explorer.ui.race_desk import RaceDesk
-from explorer.ui.read import BUILD_REACH, TRAIN_REACH, Reading, cut_steps, within_reach
+from explorer.ui.read import LINK_REACH, TRAIN_REACH, Reading, cut_steps, within_reach
 from explorer.ui.services import Services
-from explorer.ui.unet_describe import describe_unet, describe_unet_tab, quick, quicker, unet_groups
+from explorer.ui.unet_describe import describe_unet, describe_unet_tab, quick, unet_groups, unet_suggestions
 from explorer.ui.unet_read import read_unet, show_unet
 from explorer.views.numbers import rate as words
 
 TABS = ("pictures", "tree", "layers", "race", "upsampling", "cost", "code", "summary", "data")
 PIXEL_RATE = 0.05
-REACH = {place: ends for place, ends in BUILD_REACH.items() if place.startswith("body.")}
+REACH = {place: ends for place, ends in LINK_REACH.items() if place.startswith("body.")}
 START = UnetSpec()
 START_TRAIN = link.TRAINS[UnetSpec]
 VIEW = View(tab=TABS[0])
@@ -62,14 +62,16 @@ class UnetHandlers(PageHandlers):
             payloads = describe_unet(reading, self.services, view, self.races.pace)
         except SpecError as error:
             return {"notices": problems({**reading.problems, error.field: str(error)})}
-        notices = problems(reading.problems, quicker(reading, self.races.pace))
+        notices = problems(reading.problems, unet_suggestions(reading, self.races.pace))
         return {**answering(values, reading, payloads), "notices": notices}
 
     def described_tab(self, reading: Reading, view: View) -> Payloads:
         return describe_unet_tab(reading, self.services, view)
 
     def followed(self, held: Held) -> Payloads:
-        """The suggestion of a smaller network is taken."""
+        """A suggestion is taken: that the body learns, too, or that the network is smaller."""
+        if held.asked("field") == "thaw":
+            return self.redrawn({**held.values, "groups": {"rows": thawed(held)}}, held.view)
         reading = self._read(held.values)
         wanted = self.shown(quick(reading.spec), reading.train)
         return self.changed(held, **{name: wanted[name] for name in ("size", "width", "width_cap")})

@@ -35,7 +35,7 @@ TARGETS = {
     "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty", "valid_pct": "valid_pct",
     "epochs": "epochs", "freeze_epochs": "freeze_epochs", "lr": "rate", "lrs": "groups", "batch_size": "batch_size",
     "schedule": "schedule", "wd": "wd", "seed": "seed", "augment": "augment", "loss": "loss", "style": "style",
-    "precision": "precision", "quick": "datahint",
+    "precision": "precision", "quick": "datahint", "thaw": "groups",
     "run": "run",
 }  # fmt: skip
 

@@ -60,9 +60,7 @@ def unet_panel(first: dict) -> UnetPanel:
             help="Odd sizes need a resize on the way up.",
         )  # fmt: skip
         c["cut"] = widget("stepper", first["cut"], events=("moved",), elem_id="unet-cut")
-        c["decoder"] = segments(
-            "unet-decoder", "Decoder", KINDS, first["decoder"], help="U-Net: pixel shuffle, then join the skip."
-        )
+        c["decoder"] = segments("unet-decoder", "Decoder", KINDS, first["decoder"])
         lines["skipsline"] = widget("line", first["skipsline"], elem_id="unet-skipsline")
         c["width_cap"] = dropdown(
             "unet-width_cap", "Width cap", CAPS, first["width_cap"], allow_custom_value=True,

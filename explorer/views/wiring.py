@@ -285,7 +285,7 @@ def _skips(plan: Wiring, taps: Sequence[Tap], names: Mapping[str, str]) -> list[
             "facts": [
                 ["carries", shape(step.skip_shape)],
                 ["into", f"block {step.block}"],
-                ["joined", shape(step.cat_shape) if step.joined else "off"],
+                ["joined", shape(step.cat_shape) if step.joined else "no, it is off"],
             ],
             "say": f"Skip from {names[step.skip]} to block {step.block}, {shape(step.skip_shape)}",
         }

@@ -141,7 +141,7 @@ def test_a_trained_mask_is_painted_as_the_model_gives_it(data, tmp_path):
 
 @pytest.mark.parametrize(("task", "baseline"), [("super_resolution", "bicubic"), ("colour", "grey")])
 def test_pictures_get_better_than_what_one_has_without_a_network(data, task, baseline):
-    events = run(of_task(task), replace(TRAIN, epochs=10))
+    events = run(of_task(task), replace(TRAIN, epochs=25))
     (sample,) = of(PictureSample, events)
     assert (sample.baseline, sample.baselines) == (baseline, sample.inputs)
     before, last = dict(sample.baseline_scores), dict(of(EpochDone, events)[-1].metrics)

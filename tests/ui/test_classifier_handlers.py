@@ -205,9 +205,13 @@ def test_a_refused_run_leaves_the_head_as_it_was(handlers, held):
     assert "chips" not in handlers.train(held(epochs=0))
 
 
-@pytest.mark.parametrize(
-    "query", [{"size": "1024"}, {"size": "16"}, {"n_in": "64"}, {"ps": "0.99"}, {"valid_pct": "0.9"}]
-)
+def test_a_link_may_ask_for_a_size_that_is_too_small_for_the_slider(handlers):
+    payloads = handlers.opened({"size": "16"})
+    assert not payloads["notices"]["problems"] and (payloads["size"], payloads["width"]) == (32, "16×16")
+    assert payloads["topbar"]["link"] == "size=16"
+
+
+@pytest.mark.parametrize("query", [{"size": "1024"}, {"n_in": "64"}, {"ps": "0.99"}, {"valid_pct": "0.9"}])
 def test_a_link_beyond_the_reach_of_a_slider_is_brought_nearer_and_told(handlers, query):
     payloads = handlers.opened(query)
     assert "beyond this page's reach" in payloads["notices"]["problems"]["link"]

@@ -156,12 +156,25 @@ def test_a_long_run_comes_with_a_shorter_one(unet, held, monkeypatch):
     taken = unet.followed(large)
     spec = spec_of(unet, taken, large)
     assert (spec.body.size, spec.decoder.width_cap, spec.body.arch) == (96, 128, SMALL.body.arch)
-    assert "hints" not in taken["notices"]
+    assert "quick" not in taken["notices"].get("hints", {})
 
 
 def test_a_short_run_comes_without_a_suggestion(unet, held, monkeypatch):
     monkeypatch.setattr(unet.races.pace, "speed", lambda macs: 1e15)
-    assert "hints" not in unet.refresh(held(size=224, width="", width_cap="none"))["notices"]
+    assert "quick" not in unet.refresh(held(size=224, width="", width_cap="none"))["notices"].get("hints", {})
+
+
+def test_a_random_body_that_rests_comes_with_the_offer_to_let_it_learn(unet, held):
+    before = held(event={"field": "thaw"})
+    assert unet.refresh(before)["notices"]["hints"]["thaw"]["label"]
+    after = unet.followed(before)
+    assert not any(row["frozen"] for row in after["groups"]["rows"]) and "hints" not in after["notices"]
+    assert unet.refresh(held(weights="ImageNet"))["notices"].get("hints") is None
+
+
+def test_a_width_that_the_slider_cannot_hold_is_told_at_it(unet, held):
+    hints = unet.refresh(held(size=97, width="131"))["notices"]["hints"]
+    assert "97 high, 131 wide" in hints["body.size"]["text"] and not hints["body.size"].get("label")
 
 
 def test_an_offered_remap_is_written_into_the_path(unet, held, tmp_path):
