@@ -167,7 +167,7 @@ Explorer.charts = (() => {
     const loss = frame(root, { left: 32, width: inner * 0.6, top: 28, bottom: note ? 186 : 138, name: 'Loss', high, marks: ticks(high), epochs, epochMarks: marks, foot });
     const open = OPEN.includes(metricName(run)) && run.epochs.length, [low, top] = open ? fitting(lines.accuracy.y) : [0, 1];
     const right = frame(root, { left: 32 + inner * 0.73, width: inner * 0.27, top: 28, bottom: 186, name: title(run, task), low, high: top,
-      marks: open ? [low, top].map(v => +v.toPrecision(3)) : [0, 0.5, 1], epochs, epochMarks: [0, epochs], foot });
+      marks: open ? [low, top].map(v => +v.toPrecision(3)) : OPEN.includes(metricName(run, task)) ? [] : [0, 0.5, 1], epochs, epochMarks: [0, epochs], foot });
     if (note) svg('text', { x: 32 + inner * 0.3, y: 110, 'text-anchor': 'middle' }, root, note);
     path(root, 'batches', lines.batches, loss.X, loss.Y);
     path(root, 'train', lines.train, loss.X, loss.Y);

@@ -149,8 +149,8 @@ Explorer.upsampling = (element, props, trigger, watch, server) => {
 
   // A whole number with a button to either side. -> put(value, low, high)
   function knob(word, parent, changed) {
-    const box = el('div', 'knob', null, parent), name = el('span', '', word, box), less = button('−', box, () => step(-1), `Less ${word.toLowerCase()}`);
-    const shown = el('b', '', null, box), more = button('+', box, () => step(1), `More ${word.toLowerCase()}`);
+    const box = el('div', 'knob', null, parent), name = el('span', '', word, box), less = button('−', box, () => step(-1), `${word}: one less`);
+    const shown = el('b', '', null, box), more = button('+', box, () => step(1), `${word}: one more`);
     let [value, low, high] = [0, 0, 1];
     name.id = `upsampling-${word.toLowerCase().replace(' ', '-')}`;
     shown.setAttribute('role', 'spinbutton');

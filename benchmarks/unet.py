@@ -25,7 +25,7 @@ from explorer.train.optim import create_optimizer
 
 SIZE, BATCH, CLASSES = 128, 8, 10
 STEPS = 2  # of each round; those of the first round warm up
-CAP = 256
+CAP = 384
 
 Steps = Callable[[], list[float]]
 

@@ -248,7 +248,9 @@ def _of_one_shape(pairs: list[Pair], folder: Path, notes: list[str]) -> list[Pai
         names = [mask.name for mask, _ in wrong]
         notes.append(f"Masks of another shape than their picture were left out: {listed(names)}.")
     if resized:
-        notes.append(f"{resized} masks have another size than their picture: they are resized to it, without mixing.")
+        some = f"{resized} masks have another size than their pictures: they are"
+        one = "One mask has another size than its picture: it is"
+        notes.append(f"{one if resized == 1 else some} resized to it, without mixing.")
     return good
 
 

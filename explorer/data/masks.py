@@ -268,7 +268,7 @@ def _check_numbers(numbers: Sequence[int], scan: Scan, place: str, codes: Sequen
     if len(numbers) < 2:
         raise DataError(
             f"All masks in “{place}” show one class only, {numbers[0]}: to tell pixels apart two classes at least are "
-            "needed."
+            "needed: add masks that show another, or remap values that mean one, such as 0:0,255:1."
         )
     if codes is None and numbers[-1] + 1 > 2 * len(numbers) and numbers[-1] >= GAP_FROM:
         raise DataError(

@@ -190,14 +190,14 @@ class PageHandlers:
 
     def data_chosen(self, held: Held) -> Payloads:
         """Another set: the path's field comes or goes, and the outputs follow the number of classes."""
-        needs_path = str(held.values.get("data")).endswith(":")
+        needs_path = place_of_data(held.values) == "path"
         shown: Payloads = {"path": {"visible": needs_path}}
         if needs_path and not str(held.values.get("path") or "").strip():
             return {**shown, **self.refresh(held)}
         fitted, problem = self._fit_outputs(held)
         shown |= {**fitted, **self.redrawn({**held.values, **fitted}, held.view)}
         if problem:
-            shown["notices"]["problems"]["path" if needs_path else "data"] = problem
+            shown["notices"]["problems"][place_of_data(held.values)] = problem
         if held.view.tab == "data":
             shown["sheet"] = self._sheet(held.values)
         return shown
@@ -247,7 +247,7 @@ class PageHandlers:
         wrong = shown["notices"]["problems"]
         reading = self._read(values)
         if problem:
-            wrong.setdefault("data", problem)
+            wrong.setdefault(place_of_data(values), problem)
         if not wrong:
             wrong |= cannot_train(reading.spec, reading.train)
         again = {"at": time.monotonic()}  # the same message twice would not reach the page
@@ -325,6 +325,11 @@ def answering(values: Mapping[str, object], reading: Reading, payloads: Payloads
     if dropped := dropped_cut(values):
         held["cut"]["help"] = f"“{dropped}” is not a cut of {reading.spec.body.arch}: its own default stands."
     return {**payloads, **held, "question": {"about": place_of(reading.spec)}}
+
+
+def place_of_data(values: Mapping[str, object]) -> str:
+    """The field that a sentence about the set belongs to: the folder's, where one is to be named."""
+    return "path" if str(values.get("data")).endswith(":") else "data"
 
 
 def thawed(held: Held) -> list[dict]:

@@ -69,7 +69,9 @@ class UnetHandlers(PageHandlers):
         return describe_unet_tab(reading, self.services, view)
 
     def followed(self, held: Held) -> Payloads:
-        """A suggestion is taken: that the body learns, too, or that the network is smaller."""
+        """A suggestion is taken: the masks are read so, the body learns, too, or the network is smaller."""
+        if held.asked("field") == "path":
+            return self.remapped(held)
         if held.asked("field") == "thaw":
             return self.redrawn({**held.values, "groups": {"rows": thawed(held)}}, held.view)
         reading = self._read(held.values)
@@ -118,6 +120,21 @@ class UnetHandlers(PageHandlers):
             "data": {"choices": set_choices(reading.spec.task), "value": values["data"]},
             "n_out": {**classes, "visible": reading.spec.task == SEGMENTATION},
         }
+
+    def data_chosen(self, held: Held) -> Payloads:
+        """As on every page, and masks whose values are no class numbers come with a way to read them."""
+        return self._with_remap(held, super().data_chosen(held))
+
+    def train(self, held: Held) -> Payloads:
+        """As on every page, and what is refused for its masks comes with a way to read them."""
+        return self._with_remap(held, super().train(held))
+
+    def _with_remap(self, held: Held, shown: Payloads) -> Payloads:
+        notices = shown.get("notices", {})
+        if "path" in notices.get("problems", {}) and (offer := unet_sheet.offered(self._read(held.values))):
+            hint = {"text": "The values of the masks can be read as classes.", "label": f"Read them as {offer}"}
+            notices["hints"] = {**notices.get("hints", {}), "path": hint}
+        return shown
 
     def remapped(self, held: Held) -> Payloads:
         """The offered reading of the masks' values is taken."""

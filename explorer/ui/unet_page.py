@@ -118,7 +118,7 @@ def unet_page(services: Services, topbar: gr.HTML) -> Page:
         on(costs.measured, handlers.measured, "view", **AT_ONCE)
     on(wiring.skip, handlers.skip_switched, "off", **AT_ONCE)
     on(wiring.cross, handlers.cross_switched, "last_cross", **AT_ONCE)
-    on(notices.follow, handlers.followed, "size", "width", "width_cap", **AT_ONCE)
+    on(notices.follow, handlers.followed, "size", "width", "width_cap", *of_data, **AT_ONCE)
     on(wiring.mend, handlers.mended, *build.controls)
     on(wiring.act, handlers.acted, "view", "weights", "file", **AT_ONCE)
     on(inner.select, handlers.tab_chosen, "view", "sheet", **AT_ONCE)

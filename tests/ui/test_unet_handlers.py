@@ -184,7 +184,9 @@ def test_an_offered_remap_is_written_into_the_path(unet, held, tmp_path):
         mask.paste(255, (0, 0, 32, 8 * i + 1))
         mask.save(at(tmp_path / "masks" / f"{i}.png"))
     chosen = held(data="masks:", path=str(tmp_path))
-    assert "remap" in unet.data_chosen(chosen)["notices"]["problems"]["path"]
+    refused = unet.data_chosen(chosen)["notices"]
+    assert "remap" in refused["problems"]["path"] and "0:0,255:1" in refused["hints"]["path"]["label"]
+    assert unet.train(chosen)["notices"] == refused
     taken = unet.remapped(chosen)
     assert taken["path"] == {"value": f"{tmp_path}|0:0,255:1", "visible": True}
     assert taken["n_out"] == 2 and not taken["notices"]["problems"]
