@@ -291,7 +291,16 @@ def _lane(entry: Entry, follower: Follower, record: RunRecord) -> Lane:
     label, _, train = entry
     until = record.ended or time.time()
     seconds = until - record.started if record.started else 0.0
-    return Lane(label, train.seed, record.state, tuple(follower.epochs), record.reason, seconds)
+    return Lane(label, train.seed, record.state, tuple(follower.epochs), record.reason, seconds, _painted(follower))
+
+
+def _painted(follower: Follower) -> str:
+    """The class that a run's last masks have right anywhere, where it is the only one; else ""."""
+    if follower.sample is None or follower.outputs is None:
+        return ""
+    shares = zip(follower.sample.classes, follower.outputs.per_class, strict=False)
+    found = [name for name, share in shares if share]
+    return found[0] if len(found) == 1 else ""
 
 
 def _pictures(race: Race, sample: PictureSample | None, seed: object) -> dict | None:

@@ -39,6 +39,7 @@ class Lane:
 
     state    waiting, queued, running, finished, stopped or failed
     seconds  that it has trained so far
+    painted  the one class that its masks have right anywhere, "" where there are several or none
     """
 
     label: str
@@ -47,6 +48,7 @@ class Lane:
     epochs: tuple[EpochDone, ...] = ()
     reason: str = ""
     seconds: float = 0.0
+    painted: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,25 @@ def verdict(
     said += _against_unet(name, scores)
     if baseline is not None:
         said.append(_without_network(name, ranked[0], baseline))
-    return said
+    return said + _one_colour(lanes)
+
+
+def _one_colour(lanes: Sequence[Lane]) -> list[str]:
+    """Which decoders tell nothing apart: their masks show one class, and their pixels are right where that one is."""
+    painted = {lane.painted for lane in lanes if lane.painted}
+    by_label = {lane.label: {other.painted for other in lanes if other.label == lane.label} for lane in lanes}
+    return [
+        f"{_listed([_inside(label) for label, seen in by_label.items() if seen == {name}])} found nothing but {name}: "
+        "that is where their pixels are right."
+        for name in sorted(painted)
+        if any(seen == {name} for seen in by_label.values())
+    ]
+
+
+def _listed(words: Sequence[str]) -> str:
+    """ "Nearest, transposed and the U-Net"."""
+    said = " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+    return said[0].upper() + said[1:]
 
 
 def _common_epoch(curves: Sequence[Sequence[Score]], lanes: Sequence[Lane]) -> int:

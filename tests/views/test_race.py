@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -114,3 +115,12 @@ def test_the_state_of_each_run_and_what_it_costs_stand_in_the_table():
 
 def test_a_page_is_told_what_would_race():
     assert json.loads(race(UnetSpec(), TrainSpec())["spec"])["family"] == "unet"
+
+
+def test_decoders_that_tell_nothing_apart_are_named():
+    flat = [replace(one, painted="background") if one.label in (NEAREST, TRANSPOSED) else one for one in whole()]
+    assert (
+        said(flat)[-1] == "Nearest and transposed found nothing but background: that is where their pixels are right."
+    )
+    some = [replace(one, painted="background") if one.label == NEAREST and one.seed else one for one in whole()]
+    assert "nothing but" not in " ".join(said(some))
