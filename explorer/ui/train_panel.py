@@ -10,7 +10,7 @@ import gradio as gr
 from explorer.data.registry import Choice
 from explorer.jobs.record import spec_from_dict
 from explorer.jobs.store import RunRecord
-from explorer.spec import ClassifierSpec, UnetSpec, size_text
+from explorer.spec import STYLE_IMAGE, ClassifierSpec, UnetSpec, size_text
 from explorer.trace.tracer import trace
 from explorer.train.events import Activations
 from explorer.ui.controls import count, dropdown, segments, slider, switch, text
@@ -170,7 +170,9 @@ def run_title(record: RunRecord) -> str:
     spec = spec_of(record)
     body = spec.body
     place = "" if body.cut is None else f" to {body.cut}"
-    if isinstance(spec, UnetSpec):
+    if isinstance(spec, UnetSpec) and spec.task == STYLE_IMAGE:
+        top = "the pixels of one picture"
+    elif isinstance(spec, UnetSpec):
         top = f"{DECODER_WORDS[spec.decoder.kind]}, {spec.n_out} outputs"
     else:
         widths = " → ".join(map(str, (*spec.head.widths, spec.n_out)))

@@ -52,7 +52,7 @@ TASK_HELP = {
     SUPER_RESOLUTION: "A picture shrunk to half its side becomes sharp again.",
     COLOUR: "A grey picture gets its colours back.",
     STYLE: "The U-Net learns to paint any picture in one style.",
-    STYLE_IMAGE: "No network learns: one picture's pixels do.",
+    STYLE_IMAGE: "No network learns: one picture's pixels do, compared in the body's maps.",
 }
 OUTPUTS = {SEGMENTATION: "classes per pixel"}
 KINDS_HELP = {

@@ -21,7 +21,7 @@ def code(spec: UnetSpec, trace: Trace) -> dict[str, object]:
     return {
         "sections": [
             {
-                "title": "PyTorch, with this project's decoders",
+                "title": "PyTorch, with this project's decoders: run it in its folder",
                 "lang": "python",
                 "text": script(spec, trace),
                 "note": "",
@@ -51,12 +51,13 @@ def script(spec: UnetSpec, trace: Trace) -> str:
 
         body = create_body({body})
         model = {name}({arguments})
+        model.eval()
 
         image = torch.rand(1, {n_in}, {sides})
         output = model(image)  # {out}
         encoder, decoder = model.encoder, model.decoder
         maps = encoder(image)  # the skips that are on, finest first, and the last map
-        assert torch.equal(decoder(maps, image), output) or model.training
+        assert torch.equal(decoder(maps, image), output)
         """
     ).format(
         modules="\n".join(modules),

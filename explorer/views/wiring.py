@@ -515,11 +515,15 @@ def _marks(plan: Wiring, ups: Sequence[dict], output: dict) -> list[dict]:
 
 def _headline(spec: UnetSpec) -> str:
     """ "resnet34 down, pixel shuffle up, 32 classes per pixel"."""
+    if spec.task == STYLE_IMAGE:
+        return f"{spec.body.arch} compares, one picture's pixels learn"
     what = f"{spec.n_out} classes per pixel" if spec.task == SEGMENTATION else PICTURES[spec.task]
     return f"{spec.body.arch} down, {HEADLINES[spec.decoder.kind]}, {what}"
 
 
 def _subline(spec: UnetSpec, plan: Wiring) -> str:
+    if spec.task == STYLE_IMAGE:
+        return "The way down alone is used: no decoder takes part"
     if spec.decoder.kind != "unet":
         return f"No skips: all detail must come out of {shape(plan.features)}"
     total = len(plan.skips)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from explorer import link
-from explorer.spec import BodySpec, DecoderSpec, TrainSpec, UnetSpec
+from explorer.spec import TASKS, BodySpec, DecoderSpec, TrainSpec, UnetSpec
 from explorer.ui.held import Held
 from explorer.ui.race_desk import RaceDesk
 from explorer.ui.unet_handlers import START, START_TRAIN, TABS, VIEW, UnetHandlers, View
@@ -201,3 +201,9 @@ def at(path):
 def test_a_chosen_cut_that_the_next_body_has_not_is_told(unet, held):
     answer = unet.refresh(held(arch="vgg11", cut={"value": "layer3", "own": "layer4"}))
     assert answer["cut"]["help"] == "“layer3” is not a cut of vgg11: its own default stands."
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_link_to_any_task_opens_the_page(unet, task):
+    page = unet.opened({"family": "unet", "task": task, "n_out": "3", "arch": "resnet18", "size": "64"})
+    assert page["wiring"]["headline"] and not page["notices"]["problems"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from explorer.models.build import pyramid_of, wiring_of
-from explorer.spec import BodySpec, DecoderSpec, UnetSpec
+from explorer.spec import TASKS, BodySpec, DecoderSpec, UnetSpec
 from explorer.trace.records import inside
 from explorer.trace.tracer import trace
 from explorer.views.wiring import wiring, wiring_text
@@ -202,11 +202,16 @@ def test_frozen_stages_and_groups_are_told():
         ("super_resolution", 3, "picture", "a sharp picture"),
         ("colour", 3, "picture", "a picture in colours"),
         ("style", 3, "picture", "a picture in another style"),
+        ("style_image", 3, "picture", "one picture's pixels learn"),
     ],
 )
 def test_the_output_is_called_what_the_task_makes(task, n_out, name, words):
     drawn = draw(spec_of(task=task, n_out=n_out))
     assert drawn["output"]["name"] == name and drawn["headline"].endswith(words)
+
+
+def test_every_task_has_its_words():
+    assert all(draw(spec_of(task=task, n_out=3))["headline"] for task in TASKS)
 
 
 def test_an_encoder_that_cannot_run_keeps_what_stands_before_the_fault():
