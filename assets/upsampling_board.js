@@ -68,7 +68,9 @@ Explorer.board = (() => {
 
   // Cells to type into; arrows move between them. -> {box, draw(rows, side)}; `changed(rows)` hears of each new number.
   function typed(parent, kind, label, changed, over = () => {}) {
-    const box = el('div', `board typed ${kind}`, null, parent);
+    const box = el('div', `board typed ${kind}`, null, parent), fault = el('p', 'problem', '', parent);
+    fault.setAttribute('role', 'alert');
+    fault.hidden = true;
     let rows = [], fields = [];
     box.setAttribute('role', 'group');
 
@@ -99,11 +101,18 @@ Explorer.board = (() => {
       e.addEventListener('focus', () => { e.value = exactText(rows[i][j]); e.select(); over([i, j]); });
       e.addEventListener('pointerenter', () => over([i, j]));
       e.addEventListener('pointerleave', () => over(null));
-      e.addEventListener('blur', () => { over(null); e.removeAttribute('aria-invalid'); e.value = cellText(rows[i][j]); });
+      const fits = value => Number.isFinite(value) && Math.abs(value) <= MOST;
+      e.addEventListener('blur', () => {
+        over(null);
+        fault.hidden = fits(read());
+        fault.textContent = fault.hidden ? '' : `“${e.value}” is no number from −${MOST} to ${MOST}: ${cellText(rows[i][j])} stays.`;
+        e.removeAttribute('aria-invalid');
+        e.value = cellText(rows[i][j]);
+      });
       e.addEventListener('input', () => {
-        const value = read(), fine = Number.isFinite(value) && Math.abs(value) <= MOST;
-        e.toggleAttribute('aria-invalid', !fine);
-        if (fine) changed(rows.map((row, r) => row.map((old, c) => (r === i && c === j ? value : old))));
+        const value = read();
+        e.setAttribute('aria-invalid', String(!fits(value)));
+        if (fits(value)) changed(rows.map((row, r) => row.map((old, c) => (r === i && c === j ? value : old))));
       });
       e.addEventListener('keydown', event => {
         const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Enter: [1, 0] }[event.key];

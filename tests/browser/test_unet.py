@@ -75,6 +75,20 @@ def test_the_bench_says_the_sizes_of_the_facts(open_unet):
     page.wait_for_function("document.querySelector('#unet-upsampling .truth')?.innerText.includes('57 ✓')")
 
 
+def test_a_cell_of_the_bench_says_what_is_no_number_and_keeps_the_old(open_unet):
+    page = open_unet()
+    page.locator("#unet-inner [role=tab]:has-text('Upsampling')").click()
+    cell = page.locator("#unet-upsampling .typed input").first
+    before = cell.input_value()
+    cell.fill("abc")
+    cell.blur()
+    assert "“abc” is no number" in page.locator("#unet-upsampling .problem:visible").inner_text()
+    assert cell.input_value() == before
+    cell.fill("9")
+    cell.blur()
+    assert cell.input_value() == "9" and not page.locator("#unet-upsampling .problem:visible").count()
+
+
 def test_a_run_fills_the_pictures(open_unet):
     page = open_unet(SMALL + "&epochs=1&frozen=false&batch_size=64")
     page.locator("#unet-go").click()

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from explorer.files import HALF, write_whole
+from explorer.files import HALF
 from explorer.jobs.process import is_alive
 from explorer.jobs.store import Store
 from explorer.spec import ClassifierSpec, TrainSpec
@@ -53,18 +53,6 @@ def test_a_worker_killed_at_any_of_fifty_moments_loses_nothing_and_leaves_nothin
         assert len(words) in (0, 20_000) and len(set(words)) <= 1
         assert int(words[0] if words else 0) - last.epoch in (0, 1)
     assert not queue.store.runs("running", "queued")
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path):
-    target = write_whole(tmp_path / "a" / "weights", lambda path: path.write_text("old"))
-
-    def breaks(path):
-        path.write_text("half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(target, breaks)
-    assert target.read_text() == "old" and list(target.parent.iterdir()) == [target]
 
 
 def test_a_full_disk_ends_the_run_with_its_reason(open_queue, follow):
