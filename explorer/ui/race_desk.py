@@ -22,7 +22,7 @@ from explorer.race import MOST_SEEDS, RACERS, label_of, race_specs
 from explorer.spec import SpecError, TrainSpec, UnetSpec, size_text
 from explorer.trace.tracer import trace
 from explorer.train.events import EpochDone, Event, Outputs, PictureSample, from_dict
-from explorer.ui.pace import Pace, drawn_pictures
+from explorer.ui.pace import Pace, drawn_pictures, effort_of
 from explorer.views.race import WAITING, Lane, Racer, standing
 
 Entry = tuple[str, UnetSpec, TrainSpec]
@@ -205,16 +205,15 @@ class RaceDesk:
         with self._one_plan:
             entries = race_specs(spec, train, asked.get("seeds"))
             racers = racers_of(entries)
-            return {"racers": [vars(racer) for racer in racers], "seconds": self._seconds(entries, racers)}
+            return {"racers": [vars(racer) for racer in racers], "seconds": self._seconds(entries)}
 
-    def _seconds(self, entries: tuple[Entry, ...], racers: tuple[Racer, ...]) -> float | None:
+    def _seconds(self, entries: tuple[Entry, ...]) -> float | None:
         """About how long a race takes when nobody else trains."""
-        macs = {racer.label: racer.macs for racer in racers}
         _, spec, train = entries[0]
         pictures = self._count_pictures(spec, train)
         if pictures is None:
             return None
-        return sum(self.pace.seconds(macs[label], train, pictures) for label, _, train in entries)
+        return sum(self.pace.seconds(effort_of(trace(spec)), train, pictures) for _, spec, train in entries)
 
     def _look(self, asked: Mapping) -> dict:
         race = self._races.get(asked.get("race")) if isinstance(asked.get("race"), str) else None

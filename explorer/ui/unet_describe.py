@@ -33,7 +33,7 @@ from explorer.ui.describe import (
     topbar,
     weights_line,
 )
-from explorer.ui.pace import Pace, drawn_pictures, duration_words
+from explorer.ui.pace import Pace, drawn_pictures, duration_words, effort_of
 from explorer.ui.read import Reading, cut_steps
 from explorer.ui.services import Services
 from explorer.views.cost import cost
@@ -192,7 +192,7 @@ def run_seconds(spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace) -> f
     pictures = drawn_pictures(spec, train)
     if not pictures or shown.failure or spec.task == STYLE_IMAGE:
         return None
-    return pace.seconds(shown.totals.macs, train, pictures)
+    return pace.seconds(effort_of(shown), train, pictures)
 
 
 def quick(spec: UnetSpec) -> UnetSpec:
