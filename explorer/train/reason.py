@@ -10,7 +10,6 @@ NO_MEMORY = "The machine ran out of memory: try a smaller batch, image size or h
 MEMORY_WORDS = ("out of memory", "not enough memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
 """How torch says it for CUDA, MPS and CPUs on Windows, Linux and Macs, and cuBLAS; in small letters."""
 
-
 NO_DISK = "The disk is full: make room where runs are kept, or set EXPLORER_HOME to a folder on another disk."
 
 DISK_WORDS = ("no space left on device", "disk is full", "disk quota exceeded")
@@ -28,8 +27,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def is_out_of_disk(error: BaseException) -> bool:
     """Whether this error says that no room is left on the disk, or none that this user may take."""
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return full or any(words in str(error).lower() for words in DISK_WORDS)
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return not isinstance(error, ValueError) and any(words in str(error).lower() for words in DISK_WORDS)
 
 
 def reason_of(error: Exception) -> str:

@@ -59,6 +59,7 @@ def test_what_this_machine_says_without_memory_is_understood():
     ("error", "sentence"),
     [
         (ValueError("The folder “out of memory” is empty: choose another."), None),
+        (ValueError("The folder “disk is full” is empty: choose another."), None),
         (OSError(errno.EACCES, "Permission denied"), "A file could not be read or written: [Errno 13]"),
         (ValueError(), "Training ended by an unexpected error, ValueError: it left no word."),
         (RuntimeError("mat1 and mat2\nmore"), "Training ended by an unexpected error, RuntimeError: mat1 and mat2."),
