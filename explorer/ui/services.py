@@ -14,8 +14,7 @@ import plotly
 import torch
 from gradio.utils import get_upload_folder
 
-from explorer.data.dataset import DataSet
-from explorer.data.dense import DenseSet, load_dense
+from explorer.data.dense import load_dense
 from explorer.data.registry import fingerprint, load
 from explorer.jobs.queue import Queue
 from explorer.jobs.store import Store
@@ -25,6 +24,7 @@ from explorer.ui.read import upload_folder_only
 from explorer.ui.weights_desk import WeightsDesk
 
 KEPT_BYTES = 64 * 2**20  # of decoded pictures in a split, for contact sheets
+MOST_COUNTS = 256  # sets of which it is remembered how many pictures they hold
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 
@@ -43,8 +43,8 @@ class Services:
     is_allowed_file: Callable[[str], bool]
     device: str
     device_kind: str
-    load_data: Callable[..., DataSet]
-    load_dense: Callable[..., DenseSet]
+    load_data: Remembering
+    load_dense: Remembering
     is_public: bool
 
 
@@ -60,20 +60,31 @@ def open_services() -> Services:
         is_allowed_file=upload_folder_only(folders),
         device=describe_device(where),
         device_kind=torch.device(where).type,
-        load_data=remembering(load),
-        load_dense=remembering(load_dense),
+        load_data=Remembering(load),
+        load_dense=Remembering(load_dense),
         is_public="SPACE_ID" in os.environ,
     )
 
 
-def remembering(load: Callable[..., Any]) -> Callable[..., Any]:
-    """A loader of sets that remembers the last few, until their folders change, with little kept decoded."""
+class Remembering:
+    """A loader of sets that remembers the last few, until their folders change, with little kept decoded; and of more
+    of them how many pictures they hold."""
 
-    @lru_cache(maxsize=4)
-    def kept(mark: Hashable, name: str, **options):
-        return load(name, keep=KEPT_BYTES, **options)
+    def __init__(self, load: Callable[..., Any]):
+        @lru_cache(maxsize=4)
+        def kept(mark: Hashable, name: str, **options):
+            return load(name, keep=KEPT_BYTES, **options)
 
-    def remembered(name: str, **options):
-        return kept(fingerprint(name), name, **options)
+        self._kept = kept
+        self._counts: dict[str, tuple[int, int]] = {}
 
-    return remembered
+    def __call__(self, name: str, **options):
+        found = self._kept(fingerprint(name), name, **options)
+        self._counts[name] = len(found.train), len(found.valid)
+        if len(self._counts) > MOST_COUNTS:
+            del self._counts[next(iter(self._counts))]
+        return found
+
+    def counts(self, name: str) -> tuple[int, int] | None:
+        """Pictures to learn from and to check on, as last loaded; None for a set that never was."""
+        return self._counts.get(name)

@@ -76,7 +76,7 @@ def describe_unet(reading: Reading, services: Services, view: View, pace: Pace) 
         "wiring": draw_wiring(reading, shown, services),
         "groups": unet_groups(shown, train),
         "weightsline": weights_line(spec),
-        "datahint": {"text": ""} if "data" in reading.problems else dense_hint(spec, train, shown, pace),
+        "datahint": {"text": ""} if "data" in reading.problems else dense_hint(reading, shown, services, pace),
         "taskline": {"text": TASK_HELP[spec.task]},
         "skipsline": skips_line(spec),
         "topbar": topbar(services, spec, train),
@@ -172,8 +172,9 @@ def skips_line(spec: UnetSpec) -> dict[str, object]:
     return {"text": f"{KINDS_HELP[spec.decoder.kind]}. Skips: {counted}"}
 
 
-def dense_hint(spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace) -> dict[str, object]:
-    """What the chosen set is, and about how long a run on it takes where that is known."""
+def dense_hint(reading: Reading, shown: Trace, services: Services, pace: Pace) -> dict[str, object]:
+    """What the chosen set is or holds, and about how long a run on it takes where that is known."""
+    spec, train = reading.spec, reading.train
     kind = train.data.partition(":")[0] + ":" if ":" in train.data else train.data
     choice = next((choice for choice in list_dense(spec.task) if choice.name == kind), None)
     if choice is None:
@@ -181,15 +182,23 @@ def dense_hint(spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace) -> di
     text = choice.help
     if spec.task == SEGMENTATION and choice.classes and choice.classes != spec.n_out:
         text = f"It has {choice.classes} classes: Train gives the U-Net {choice.classes} outputs."
-    seconds = run_seconds(spec, train, shown, pace)
+    elif ":" in train.data and (found := services.load_dense.counts(train.data)):
+        text = "{:,} pictures to learn from, {:,} to check on.".format(*found)
+    seconds = run_seconds(spec, train, shown, pace, count_pictures(spec, train, services))
     if seconds:
         text += f" About {duration_words(seconds)} on this machine."
     return {"text": text}
 
 
-def run_seconds(spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace) -> float | None:
+def count_pictures(spec: UnetSpec, train: TrainSpec, services: Services) -> tuple[int, int] | None:
+    """Pictures to learn from and to check on; None for a set that was not looked at yet."""
+    return drawn_pictures(spec, train) or services.load_dense.counts(train.data)
+
+
+def run_seconds(
+    spec: UnetSpec, train: TrainSpec, shown: Trace, pace: Pace, pictures: tuple[int, int] | None
+) -> float | None:
     """About how long a run takes here; None where that is not known."""
-    pictures = drawn_pictures(spec, train)
     if not pictures or shown.failure or spec.task == STYLE_IMAGE:
         return None
     return pace.seconds(effort_of(shown), train, pictures)
@@ -200,9 +209,9 @@ def quick(spec: UnetSpec) -> UnetSpec:
     return replace(spec, body=replace(spec.body, size=QUICK_SIZE), decoder=replace(spec.decoder, width_cap=QUICK_CAP))
 
 
-def unet_suggestions(reading: Reading, pace: Pace) -> dict[str, dict[str, str]]:
+def unet_suggestions(reading: Reading, services: Services, pace: Pace) -> dict[str, dict[str, str]]:
     """By field what one may want to know or change: a width out of sight, a random body that rests, a long run."""
-    return {**size_hint(reading.spec.body), **thaw(reading), **quicker(reading, pace)}
+    return {**size_hint(reading.spec.body), **thaw(reading), **quicker(reading, services, pace)}
 
 
 def thaw(reading: Reading) -> dict[str, dict[str, str]]:
@@ -215,13 +224,14 @@ def thaw(reading: Reading) -> dict[str, dict[str, str]]:
     return {"thaw": {"text": text, "label": "Let them learn"}}
 
 
-def quicker(reading: Reading, pace: Pace) -> dict[str, dict[str, str]]:
+def quicker(reading: Reading, services: Services, pace: Pace) -> dict[str, dict[str, str]]:
     """The suggestion to train a smaller network first, where a run would take long and that one would not."""
     spec, train = reading.spec, reading.train
-    seconds = run_seconds(spec, train, shown_trace(spec, train), pace)
+    pictures = count_pictures(spec, train, services)
+    seconds = run_seconds(spec, train, shown_trace(spec, train), pace, pictures)
     if not seconds or seconds < LONG:
         return {}
-    short = run_seconds(quick(spec), train, shown_trace(quick(spec), train), pace)
+    short = run_seconds(quick(spec), train, shown_trace(quick(spec), train), pace, pictures)
     if not short or short > seconds / 2:
         return {}
     text = f"To see it learn sooner, {QUICK_SIZE} px and a width cap of {QUICK_CAP}: about {duration_words(short)}."

@@ -62,7 +62,7 @@ class UnetHandlers(PageHandlers):
             payloads = describe_unet(reading, self.services, view, self.races.pace)
         except SpecError as error:
             return {"notices": problems({**reading.problems, error.field: str(error)})}
-        notices = problems(reading.problems, unet_suggestions(reading, self.races.pace))
+        notices = problems(reading.problems, unet_suggestions(reading, self.services, self.races.pace))
         return {**answering(values, reading, payloads), "notices": notices}
 
     def described_tab(self, reading: Reading, view: View) -> Payloads:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import gradio as gr
 
 from explorer.data.dense import list_dense
@@ -11,6 +13,7 @@ from explorer.ui.faces import faces_function, tap_ends
 from explorer.ui.race_desk import RaceDesk
 from explorer.ui.services import Services
 from explorer.ui.train_panel import train_panel
+from explorer.ui.unet_describe import count_pictures
 from explorer.ui.unet_handlers import START, VIEW, UnetHandlers
 from explorer.ui.unet_panel import unet_panel
 from explorer.ui.upsampling_desk import upsampling_functions
@@ -42,7 +45,7 @@ TARGETS = {
 
 def unet_page(services: Services, topbar: gr.HTML) -> Page:
     """Build the page inside its tab; `topbar` is told device and link."""
-    races = RaceDesk(services.queue)
+    races = RaceDesk(services.queue, count_pictures=partial(count_pictures, services=services))
     handlers = UnetHandlers(services, races)
     first = handlers.first_values()
 

@@ -365,7 +365,7 @@ def test_an_unknown_device_is_refused_with_those_there_are(data):
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
             "ran out of memory",
         ),
-        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError(28, "No space left on device"), "The disk is full"),
     ],
 )
 def test_errors_from_below_become_one_sentence(monkeypatch, caplog, error, words):

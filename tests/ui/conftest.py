@@ -14,7 +14,7 @@ from explorer.spec import ClassifierSpec, TrainSpec
 from explorer.ui.classifier_handlers import ClassifierHandlers
 from explorer.ui.describe import View
 from explorer.ui.held import Held
-from explorer.ui.services import Services
+from explorer.ui.services import Remembering, Services
 from explorer.ui.weights_desk import WeightsDesk
 
 
@@ -64,8 +64,8 @@ def handlers(queue, tmp_path) -> ClassifierHandlers:
             is_allowed_file=lambda path: path.startswith(str(tmp_path)),
             device="CPU · 2 cores",
             device_kind="cpu",
-            load_data=load,
-            load_dense=load_dense,
+            load_data=Remembering(load),
+            load_dense=Remembering(load_dense),
             is_public=False,
         )
     )

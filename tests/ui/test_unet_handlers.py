@@ -190,6 +190,7 @@ def test_an_offered_remap_is_written_into_the_path(unet, held, tmp_path):
     taken = unet.remapped(chosen)
     assert taken["path"] == {"value": f"{tmp_path}|0:0,255:1", "visible": True}
     assert taken["n_out"] == 2 and not taken["notices"]["problems"]
+    assert "to learn from" in taken["datahint"]["text"] and "on this machine" in taken["datahint"]["text"]
 
 
 def at(path):
