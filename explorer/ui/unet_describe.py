@@ -76,7 +76,7 @@ def describe_unet(reading: Reading, services: Services, view: View, pace: Pace) 
         "wiring": draw_wiring(reading, shown, services),
         "groups": unet_groups(shown, train),
         "weightsline": weights_line(spec),
-        "datahint": {"text": ""} if "data" in reading.problems else dense_hint(reading, shown, services, pace),
+        "datahint": dense_hint(reading, shown, services, pace),
         "taskline": {"text": TASK_HELP[spec.task]},
         "skipsline": skips_line(spec),
         "topbar": topbar(services, spec, train),

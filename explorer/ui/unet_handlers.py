@@ -62,6 +62,8 @@ class UnetHandlers(PageHandlers):
             payloads = describe_unet(reading, self.services, view, self.races.pace)
         except SpecError as error:
             return {"notices": problems({**reading.problems, error.field: str(error)})}
+        if "data" in reading.problems:  # a folder without a path yet, say: how it should look
+            payloads["datahint"] = {"text": set_help(reading.spec.task, values.get("data"))}
         notices = problems(reading.problems, unet_suggestions(reading, self.services, self.races.pace))
         return {**answering(values, reading, payloads), "notices": notices}
 
@@ -227,6 +229,11 @@ class UnetHandlers(PageHandlers):
 def set_choices(task: str) -> list[tuple[str, str]]:
     """The sets that a task can be trained on: words and names."""
     return [(choice.label, choice.name) for choice in list_dense(task)]
+
+
+def set_help(task: str, name: object) -> str:
+    """What is said of one of those sets, "" for what is none."""
+    return next((choice.help for choice in list_dense(task) if choice.name == name), "")
 
 
 def usual_rate(task: str, rate: object) -> object:

@@ -177,6 +177,11 @@ def test_a_width_that_the_slider_cannot_hold_is_told_at_it(unet, held):
     assert "97 high, 131 wide" in hints["body.size"]["text"] and not hints["body.size"].get("label")
 
 
+def test_a_folder_without_a_path_says_how_it_should_look(unet, held):
+    hint = unet.data_chosen(held(data="masks:", path=""))["datahint"]["text"]
+    assert "masks in masks" in hint and unet.refresh(held(data="masks:", path="", size=96))["datahint"]["text"] == hint
+
+
 def test_an_offered_remap_is_written_into_the_path(unet, held, tmp_path):
     for i in range(8):
         Image.new("RGB", (64, 64), (i * 20, 90, 90)).save(at(tmp_path / "images" / f"{i}.png"))
