@@ -28,7 +28,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   const spoken = el('p', 'sr', null, root);
   spoken.setAttribute('aria-live', 'polite');
 
-  let id = null, token = '', run = runs.empty(), answered = {}, lost = false, restored = false, gone = '', task = '', layers = null, leave = () => {};
+  let id = null, token = '', run = runs.empty(), answered = {}, lost = false, restored = false, gone = '', task = '', drawnAxes = '', layers = null, leave = () => {};
 
   function button(text, act) {
     const b = el('button', 'link', text, tools);
@@ -205,7 +205,9 @@ Explorer.run = (element, props, trigger, watch, server) => {
     }));
   }
 
+  const axes = () => `${epochsOf()} ${task}`;
   function drawChart(now, value) {
+    drawnAxes = axes();
     const waits = now === 'starting' || now === 'preparing', last = run.epochs.at(-1);
     picture.classList.toggle('pulse', waits && !run.steps.length);
     chart.draw({
@@ -255,7 +257,8 @@ Explorer.run = (element, props, trigger, watch, server) => {
   }
   watch('value', () => { if (props.value) take(props.value); });
   Explorer.hear(own.replace(/run$/, 'pictures'), pictures => { task = pictures.task; });
-  Explorer.hear(own.replace(/run$/, 'numbers'), () => { if (!id) requestAnimationFrame(() => requestAnimationFrame(draw)); });   // the panel's epochs came with them
+  // The panel's epochs come with an answer; the empty chart is drawn anew only where they, or the task, are others.
+  Explorer.hear(own.replace(/run$/, 'numbers'), () => requestAnimationFrame(() => requestAnimationFrame(() => { if (!id && axes() !== drawnAxes) draw(); })));
   document.addEventListener('input', event => { if (!id && event.target.closest?.(EPOCHS)) draw(); });
   const known = props.value?.run ? null : memory.recall();
   if (known) attach(known.run, known.token, true);
