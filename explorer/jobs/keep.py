@@ -72,24 +72,31 @@ def tidy(store: Store, limits: Limits, now: float) -> Tidied:
     old = [run for run in ended if limits.days is not None and (run.ended or run.created) < now - limits.days * DAY]
     runs = [run.id for run in old if remove(store, run)]
     left, weights = [run for run in ended if run.id not in runs], []
-    used = used_bytes(store)
+    files = file_bytes(store.runs_folder)
     for run in left:
-        if limits.size is None or used <= limits.size:
+        if limits.size is None or store.used_bytes() + files <= limits.size:
             break
         if gone := remove_weights(store, run):
             weights.append(run.id)
-            used -= gone
+            files -= gone
     for run in left:
-        if limits.size is None or used_bytes(store) <= limits.size:
+        if limits.size is None or store.used_bytes() + files <= limits.size:
             break
+        held = file_bytes(store.folder(run.id))
         if remove(store, run):
             runs.append(run.id)
-    return Tidied(tuple(weights), tuple(runs), max(0, before - used_bytes(store)))
+            files -= held
+    return Tidied(tuple(weights), tuple(runs), max(0, before - store.used_bytes() - files))
 
 
 def used_bytes(store: Store) -> int:
     """What the file of runs holds, and all files in the folders of runs."""
-    return store.used_bytes() + sum(size_of(file) for file in _files(store.path.parent / "runs"))
+    return store.used_bytes() + file_bytes(store.runs_folder)
+
+
+def file_bytes(folder: Path) -> int:
+    """All files below a folder."""
+    return sum(size_of(file) for file in _files(folder))
 
 
 def remove(store: Store, run: RunRecord) -> bool:
@@ -112,8 +119,7 @@ def remove_weights(store: Store, run: RunRecord) -> int:
 def orphans(store: Store) -> Iterator[Path]:
     """Folders of runs whose record is gone."""
     known = {run.id for run in store.runs()}
-    folder = store.path.parent / "runs"
-    for place in sorted(folder.iterdir()) if folder.is_dir() else ():
+    for place in sorted(store.runs_folder.iterdir()) if store.runs_folder.is_dir() else ():
         if place.is_dir() and place.name not in known:
             yield place
 

@@ -116,9 +116,14 @@ class Store:
         """The store in a folder, by default `home()`."""
         return cls((place or home()) / FILE)
 
+    @property
+    def runs_folder(self) -> Path:
+        """Where the folders of all runs lie."""
+        return self.path.parent / "runs"
+
     def folder(self, run_id: str) -> Path:
         """Where a run keeps its weights and its log."""
-        return self.path.parent / "runs" / run_id
+        return self.runs_folder / run_id
 
     def close(self) -> None:
         """Close the connections that are not in use."""

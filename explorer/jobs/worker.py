@@ -25,6 +25,7 @@ from explorer.train.reason import reason_of
 FIT = "explorer.train.learner:fit"
 SNAPSHOT = "explorer.trace.activations:snapshot"
 ROOT = Path(__file__).resolve().parents[2]
+COMMIT = ("git", "--no-optional-locks", "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+")
 
 
 class StopFlag:
@@ -120,14 +121,10 @@ def app_version() -> str:
 def commit() -> str:
     """The commit of the app's checkout, with "+" behind it where files were changed; "" where there is no checkout."""
     try:
-        return _git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+        found = subprocess.run(COMMIT, cwd=ROOT, capture_output=True, text=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
         return ""
-
-
-def _git(*words: str) -> str:
-    answer = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, timeout=5, check=True)
-    return answer.stdout.strip()
+    return found.stdout.strip()
 
 
 def main(args: list[str] | None = None) -> int:

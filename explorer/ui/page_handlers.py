@@ -7,6 +7,7 @@ it. Nothing here knows a component, so each handler can be tried without a page.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ IDLE = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": F
 Spec = link.Spec
 
 
-class PageHandlers:
+class PageHandlers(ABC):
     """What the handlers of all pages share; they keep nothing between calls. A page says what it alone knows:
 
     tabs           names of its inner tabs, the first one first on show
@@ -41,7 +42,6 @@ class PageHandlers:
     described_tab  what one inner tab shows
     shown          what the controls hold for specs; `page_for` every control, and the picture
     _read          control values as specs
-    _meant         a link's query as specs
     _fit_outputs   the outputs brought to the number of classes of the data
     _sheet         a batch of the data
     """
@@ -52,37 +52,33 @@ class PageHandlers:
     def __init__(self, services: Services):
         self.services = services
 
+    @abstractmethod
     def redrawn(self, values: Mapping[str, object], view: View) -> Payloads:
         """Values of all widgets that show the model; only the sentences where something it is made of is in doubt."""
-        raise NotImplementedError
 
+    @abstractmethod
     def described_tab(self, reading: Reading, view: View) -> Payloads:
         """What the inner tab of the view shows, where the model builds."""
-        raise NotImplementedError
 
+    @abstractmethod
     def shown(self, spec: Spec, train: TrainSpec) -> Payloads:
         """What the controls hold for these specs."""
-        raise NotImplementedError
 
+    @abstractmethod
     def page_for(self, spec: Spec, train: TrainSpec, view: View, said: str = "") -> Payloads:
         """Every control for these specs, and the picture; `said` is a sentence about the page as a whole."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read(self, values: Mapping[str, object]) -> Reading:
         """The specs that the controls mean."""
-        raise NotImplementedError
 
-    def _meant(self, query: Mapping[str, str] | str) -> tuple[Spec, TrainSpec, tuple[str, ...]]:
-        """The design that a query asks for, brought within reach, and a sentence for each part that was dropped."""
-        raise NotImplementedError
-
+    @abstractmethod
     def _fit_outputs(self, held: Held) -> tuple[Payloads, str]:
         """The outputs brought to the number of classes, and what is wrong with the set, if anything."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _sheet(self, values: Mapping[str, object], seed: int = 0) -> Payloads:
         """A batch of the data."""
-        raise NotImplementedError
 
     # ---- the picture follows the controls ----
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from explorer.data.dense import list_dense
 from explorer.models.build import pyramid_of, wiring_of
 from explorer.spec import (
     COLOUR,
@@ -36,6 +35,7 @@ from explorer.ui.describe import (
 from explorer.ui.pace import Pace, drawn_pictures, duration_words, effort_of
 from explorer.ui.read import Reading, cut_steps
 from explorer.ui.services import Services
+from explorer.ui.unet_sheet import find_dense
 from explorer.views.cost import cost
 from explorer.views.groups import groups
 from explorer.views.measures import MEASURES
@@ -175,8 +175,7 @@ def skips_line(spec: UnetSpec) -> dict[str, object]:
 def dense_hint(reading: Reading, shown: Trace, services: Services, pace: Pace) -> dict[str, object]:
     """What the chosen set is or holds, and about how long a run on it takes where that is known."""
     spec, train = reading.spec, reading.train
-    kind = train.data.partition(":")[0] + ":" if ":" in train.data else train.data
-    choice = next((choice for choice in list_dense(spec.task) if choice.name == kind), None)
+    choice = find_dense(reading)
     if choice is None:
         return {"text": ""}
     text = choice.help

@@ -164,7 +164,8 @@ def test_a_short_run_comes_without_a_suggestion(unet, held, monkeypatch):
     assert "quick" not in unet.refresh(held(size=224, width="", width_cap="none"))["notices"].get("hints", {})
 
 
-def test_a_random_body_that_rests_comes_with_the_offer_to_let_it_learn(unet, held):
+def test_a_random_body_that_rests_comes_with_the_offer_to_let_it_learn(unet, held, monkeypatch):
+    monkeypatch.setattr(unet.races.pace, "speed", lambda macs: 1e15)
     before = held(event={"field": "thaw"})
     assert unet.refresh(before)["notices"]["hints"]["thaw"]["label"]
     after = unet.followed(before)
