@@ -16,7 +16,7 @@ from explorer.ui.services import PLOTLY_JS, open_services  # noqa: E402
 from explorer.ui.theme import theme  # noqa: E402
 from explorer.ui.unet_page import unet_page  # noqa: E402
 from explorer.ui.widget import icons, page_head, widget  # noqa: E402
-from explorer.ui.wires import INSTANT, Page  # noqa: E402
+from explorer.ui.wires import INSTANT, Page, Shell  # noqa: E402
 
 TITLE = "Architecture explorer"
 PAGES = {"classifier": ("Classifier", classifier_page), "unet": ("U-Net", unet_page)}
@@ -33,11 +33,12 @@ def build() -> gr.Blocks:
         topbar = widget(
             "topbar", {"device": services.device, "kind": services.device_kind, "link": ""}, elem_id="right"
         )
+        shell = Shell(topbar, me=widget("me", "", classes=("unseen",)))
         with gr.Tabs(elem_id="pages", overflow_behavior="wrap") as tabs:
             pages = {}
             for name, (title, lay_out) in PAGES.items():
                 with gr.Tab(title, id=name, elem_id=f"page-{name}"):
-                    pages[name] = lay_out(services, topbar)
+                    pages[name] = lay_out(services, shell)
         open_page(demo, tabs, pages, topbar)
     return demo
 

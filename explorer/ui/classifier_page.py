@@ -16,7 +16,7 @@ from explorer.ui.field_desk import field_functions, sights_function
 from explorer.ui.services import Services
 from explorer.ui.train_panel import train_panel
 from explorer.ui.widget import widget
-from explorer.ui.wires import AT_ONCE, Page, Wires
+from explorer.ui.wires import AT_ONCE, Page, Shell, Wires
 from explorer.views.ribbon import NO_RIBBON
 
 ON_DATA = ("data_size", "valid_pct", "difficulty", "augment", "seed", "width", "n_in")
@@ -36,8 +36,8 @@ TARGETS = {
 }  # fmt: skip
 
 
-def classifier_page(services: Services, topbar: gr.HTML) -> Page:
-    """Build the page inside its tab; `topbar` is told device and link."""
+def classifier_page(services: Services, shell: Shell) -> Page:
+    """Build the page inside its tab."""
     handlers = ClassifierHandlers(services)
     first = handlers.page_for(ClassifierSpec(), TrainSpec())
 
@@ -78,13 +78,13 @@ def classifier_page(services: Services, topbar: gr.HTML) -> Page:
     components = {
         **controls, "ribbon": ribbon, "ribbon_a": ribbon_a, "numbers": numbers, "tree": tree, "layers": layers,
         "cost": spent, "activations": seen, "compare": compared, "code": code, "gallery": build.gallery,
-        "summary": summary, "sheet": pictures, "notices": notices, "topbar": topbar, "view": view, "agreed": agreed,
+        "summary": summary, "sheet": pictures, "notices": notices, "topbar": shell.topbar, "view": view, "agreed": agreed,
         "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt,
         "question": panel.question,
     }  # fmt: skip
 
     # ---- listeners ----
-    wires = Wires(controls, components, PICTURE)
+    wires = Wires(controls, components, PICTURE, shell.me)
     on, on_run = wires.on, wires.on_run
     for name, control in controls.items():
         if name in ON_DATA:

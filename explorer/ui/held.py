@@ -19,6 +19,7 @@ class Held:
     run     the value of the run widget: {"run", "token", …}
     event   what a widget sent with its event
     agreed  cuts that leave next to nothing and that the page's reader wants to train on all the same (`place_of`)
+    me      the browser's secret, whatever it sent for one
     """
 
     values: Mapping[str, object]
@@ -26,6 +27,7 @@ class Held:
     run: object = None
     event: Mapping[str, object] | None = None
     agreed: frozenset[str] = frozenset()
+    me: object = ""
 
     def asked(self, key: str) -> object:
         """A part of what the widget sent; None where a stranger sent something else."""

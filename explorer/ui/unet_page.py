@@ -18,7 +18,7 @@ from explorer.ui.unet_handlers import START, VIEW, UnetHandlers
 from explorer.ui.unet_panel import unet_panel
 from explorer.ui.upsampling_desk import upsampling_functions
 from explorer.ui.widget import widget
-from explorer.ui.wires import AT_ONCE, Page, Wires
+from explorer.ui.wires import AT_ONCE, Page, Shell, Wires
 from explorer.views.upsampling import bench
 
 PREFIX = "unet-"
@@ -43,8 +43,8 @@ TARGETS = {
 }  # fmt: skip
 
 
-def unet_page(services: Services, topbar: gr.HTML) -> Page:
-    """Build the page inside its tab; `topbar` is told device and link."""
+def unet_page(services: Services, shell: Shell) -> Page:
+    """Build the page inside its tab."""
     races = RaceDesk(services.queue, count_pictures=partial(count_pictures, services=services))
     handlers = UnetHandlers(services, races)
     first = handlers.first_values()
@@ -91,12 +91,12 @@ def unet_page(services: Services, topbar: gr.HTML) -> Page:
     components = {
         **controls, **build.lines, "wiring": wiring, "numbers": numbers, "pictures": pictures, "tree": tree,
         "layers": layers, "race": race, "cost": spent, "code": code, "summary": summary, "sheet": sheet,
-        "notices": notices, "topbar": topbar, "view": gr.State(VIEW), "agreed": gr.State(frozenset()),
+        "notices": notices, "topbar": shell.topbar, "view": gr.State(VIEW), "agreed": gr.State(frozenset()),
         "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt, "question": panel.question,
     }  # fmt: skip
 
     # ---- listeners ----
-    wires = Wires(controls, components, DRAWN, f"{PREFIX}picture")
+    wires = Wires(controls, components, DRAWN, shell.me, f"{PREFIX}picture")
     on, on_run = wires.on, wires.on_run
     for name, control in controls.items():
         if name in ON_DATA:

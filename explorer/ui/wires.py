@@ -16,6 +16,18 @@ AT_ONCE = {"trigger_mode": "multiple"}
 
 
 @dataclass(frozen=True)
+class Shell:
+    """What stands around all pages.
+
+    topbar  is told device and link
+    me      holds the secret of the browser: its runs and its data are known by it
+    """
+
+    topbar: gr.HTML
+    me: gr.HTML
+
+
+@dataclass(frozen=True)
 class Page:
     """What the app needs of a built page: what answers a visit by its query, and the components it may change."""
 
@@ -29,6 +41,7 @@ class Wires:
     controls    components whose values each handler gets, by name
     components  all that an answer may change, by name, the controls among them
     drawn       names of our own widgets: what they show travels as one message through a hidden widget, `picture`
+    me          holds the browser's secret
     """
 
     def __init__(
@@ -36,9 +49,10 @@ class Wires:
         controls: Mapping[str, gr.Component],
         components: Mapping[str, gr.Component],
         drawn: tuple[str, ...],
+        me: gr.HTML,
         picture_id: str = "picture",
     ):
-        self.controls, self.components, self.drawn = controls, components, drawn
+        self.controls, self.components, self.drawn, self.me = controls, components, drawn, me
         self.picture = widget("picture", "", classes=("unseen",), elem_id=picture_id)
         self.instant = {**INSTANT, "show_progress_on": self.picture}
 
@@ -62,21 +76,21 @@ class Wires:
         Where the handler reads what the event brought, `AT_ONCE`: a deferred event would bring that of the first.
         """
 
-        def answer(sent: gr.EventData, on_show, *values):
+        def answer(sent: gr.EventData, on_show, me, *values):
             held = dict(zip(self.controls, values, strict=True))
-            return self.placed(handler(Held(held, on_show, None, sent._data)))
+            return self.placed(handler(Held(held, on_show, None, sent._data, me=me)))
 
-        inputs = [self.components["view"], *self.controls.values()]
+        inputs = [self.components["view"], self.me, *self.controls.values()]
         event(answer, inputs, self.changing(*self.drawn, *more), **{**self.instant, **how})
 
     def on_run(self, event, handler: Callable[[Held], Payloads], *changes: str, **how) -> None:
         """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
 
-        def answer(sent: gr.EventData, on_show, run, agreed_to, *values):
+        def answer(sent: gr.EventData, on_show, run, agreed_to, me, *values):
             held = dict(zip(self.controls, values, strict=True))
-            return self.placed(handler(Held(held, on_show, run, sent._data, agreed_to)))
+            return self.placed(handler(Held(held, on_show, run, sent._data, agreed_to, me)))
 
-        inputs = [*(self.components[name] for name in ("view", "run", "agreed")), *self.controls.values()]
+        inputs = [*(self.components[name] for name in ("view", "run", "agreed")), self.me, *self.controls.values()]
         event(answer, inputs, self.changing(*changes), **{**self.instant, **how})
 
     def page(self, opened: Callable[[Mapping[str, str]], Payloads]) -> Page:
