@@ -78,9 +78,9 @@ def classifier_page(services: Services, shell: Shell) -> Page:
     components = {
         **controls, "ribbon": ribbon, "ribbon_a": ribbon_a, "numbers": numbers, "tree": tree, "layers": layers,
         "cost": spent, "activations": seen, "compare": compared, "code": code, "gallery": build.gallery,
-        "summary": summary, "sheet": pictures, "notices": notices, "topbar": shell.topbar, "view": view, "agreed": agreed,
-        "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run, "go": panel.go, "halt": panel.halt,
-        "question": panel.question,
+        "summary": summary, "sheet": pictures, "notices": notices, "topbar": shell.topbar, "view": view,
+        "agreed": agreed, "weightsline": build.weights_line, "datahint": panel.hint, "run": panel.run,
+        "go": panel.go, "halt": panel.halt, "question": panel.question,
     }  # fmt: skip
 
     # ---- listeners ----
