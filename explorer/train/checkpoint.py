@@ -11,8 +11,7 @@ from torch import nn
 
 from explorer.files import write_whole
 from explorer.spec import ClassifierSpec, TrainSpec, UnetSpec
-
-WEIGHTS, DESCRIPTION = "last.safetensors", "spec.json"
+from explorer.train.places import DESCRIPTION, WEIGHTS
 
 
 def save_weights(folder: Path, model: nn.Module, epoch: int) -> Path:

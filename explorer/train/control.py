@@ -11,14 +11,12 @@ from safetensors import safe_open
 from torch import nn
 
 from explorer.spec import TrainSpec
-from explorer.train.checkpoint import WEIGHTS, load_weights, save_description, save_weights
+from explorer.train.checkpoint import load_weights, save_description, save_weights
 from explorer.train.events import Note
 from explorer.train.looks import Look
+from explorer.train.places import START, START_DESCRIPTION, WEIGHTS
 from explorer.train.prepare import Spec, Stats
 from explorer.train.state import State, load_state, save_state
-
-START, START_DESCRIPTION = "start.safetensors", "start.json"
-"""In a run's own folder: weights of another run that it begins with, and that run's description."""
 
 
 def never() -> bool:

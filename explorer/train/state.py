@@ -15,8 +15,8 @@ from torch import Generator, Tensor, nn
 from explorer.files import write_whole
 from explorer.train.metrics import SmoothLoss
 from explorer.train.optim import AdamW
+from explorer.train.places import STATE
 
-STATE = "state.safetensors"
 AVERAGES = ("mean", "square")
 
 

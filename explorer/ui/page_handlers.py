@@ -255,7 +255,7 @@ class PageHandlers(ABC):
             return {"notices": shown["notices"], "question": {**asked, **again}}
         try:
             plan = planned_rates(phases(reading.train, len(shown["groups"]["rows"])))
-            job = self.services.queue.submit(reading.spec, reading.train)
+            job = self.services.queue.submit(reading.spec, reading.train, me=held.me)
         except ValueError as error:
             wrong["run"] = str(error)
             return shown

@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import load_file
 
 from explorer.spec import BodySpec, ClassifierSpec, DecoderSpec, HeadSpec, TrainSpec, UnetSpec
-from explorer.train.control import START, START_DESCRIPTION
 from explorer.train.events import EpochDone, Failed, Finished, Note, Paused, Resumed, Started, Step, Stopped
 from explorer.train.history import History, fold_all
 from explorer.train.learner import fit
+from explorer.train.places import START, START_DESCRIPTION
 
 BODY = BodySpec("resnet18", "random", size=32)
 HEAD = HeadSpec(lin_ftrs=(16,))
