@@ -32,7 +32,8 @@ Explorer.topbar = (element, props, trigger, watch) => {
     if (!event.target.closest?.('#pages > .tab-wrapper [role=tab]')) return;
     requestAnimationFrame(() => {
       const page = onShow();
-      shown = states[page] ?? { ...shown, link: page === 'classifier' ? '' : `${FAMILY}=${page}` };
+      const address = { classifier: '', runs: 'page=runs' }[page] ?? `${FAMILY}=${page}`;
+      shown = states[page] ?? { ...shown, link: address };
       if ('opened' in root.dataset) follow(shown.link);
     });
   });

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from pathlib import Path
 
@@ -129,7 +129,7 @@ class Queue:
         self.store = store
         self._workers_at_most = workers or workers_from_environment()
         self._threads = threads or threads_from_environment(self._workers_at_most)
-        self._memory, self._estimate, self._rules = memory, estimate, rules
+        self._memory, self._estimate, self.rules = memory, estimate, rules
         self._waits: tuple[float, dict[str, float | None]] = (-math.inf, {})
         self._waiting, self._stop_grace, self._fit = waiting, stop_grace, fit
         self._keep, self._tidy_at = keep or limits_from_environment(), 0.0
@@ -165,7 +165,7 @@ class Queue:
         if len(json.dumps([spec_values, train_values])) > LONGEST_SPEC:
             raise SpecError("spec", f"What describes a run must not be longer than {LONGEST_SPEC:,} letters.")
         spec_from_dict(family, spec_values), train_from_dict(train_values)
-        self._rules.check(train_spec)
+        self.rules.check(train_spec)
         needed = self._needed(spec, train_spec)
         run_id, token = secrets.token_urlsafe(12), me if is_secret(me) else secrets.token_urlsafe(24)
         if begin is not None:
@@ -178,7 +178,7 @@ class Queue:
             train_values,
             self._app,
             at_most=self._waiting,
-            each=self._rules.each,
+            each=self.rules.each,
             parent=begin.run if begin else "",
             memory=needed.memory,
             seconds=needed.seconds,
@@ -186,7 +186,7 @@ class Queue:
         if position < 1:
             remove_folder(self.store.folder(run_id))
             full = f"{self._waiting} runs wait in line already: try again when some of them have ended."
-            raise QueueFull(self._rules.too_many if position else full)
+            raise QueueFull(self.rules.too_many if position else full)
         self._wake.set()
         return Run(run_id, token, position)
 
@@ -200,19 +200,25 @@ class Queue:
             )
         return needed
 
-    def again(self, run_id, token) -> Run:
+    def again(self, run_id, token, *, slower: float = 1.0) -> Run:
         """The same run once more, from its own beginning, with the same seed. Raises what `submit` does, and NotYours
-        for who has not the token."""
-        run = self._own(run_id, token, "run it again")
+        for who has not the token.
+
+        slower  by which all its rates are divided
+        """
+        run = self.own(run_id, token, "run it again")
+        spec, train = specs_of(run)
+        if slower != 1.0:
+            train = replace(train, lr=train.lr / slower, lrs=train.lrs and tuple(lr / slower for lr in train.lrs))
         folder = self.store.folder(run.id)
         begin = Begin(run.parent, folder / START, folder / START_DESCRIPTION) if run.parent else None
-        return self.submit(*_specs_of(run), me=token, begin=begin)
+        return self.submit(spec, train, me=token, begin=begin)
 
     def go_on(self, run_id, token) -> Run:
         """A new run of the same specs that begins with the last weights of this one. Raises as `again` does."""
-        run = self._own(run_id, token, "continue it")
+        run = self.own(run_id, token, "continue it")
         folder = self.store.folder(run.id)
-        return self.submit(*_specs_of(run), me=token, begin=Begin(run.id, folder / WEIGHTS, folder / DESCRIPTION))
+        return self.submit(*specs_of(run), me=token, begin=Begin(run.id, folder / WEIGHTS, folder / DESCRIPTION))
 
     def stop(self, run_id, token) -> Answer:
         """Ask a run to stop; it does within a second. Needs the run's token.
@@ -220,7 +226,7 @@ class Queue:
         Asking twice, too late, or with anything at all for arguments does no harm; so with all that follows.
         """
         try:
-            run = self._own(run_id, token, "stop it")
+            run = self.own(run_id, token, "stop it")
         except NotYours as error:
             return _refused(error)
         before = self.store.request_stop(run.id)
@@ -236,7 +242,7 @@ class Queue:
     def pause(self, run_id, token) -> Answer:
         """Ask a run to rest at the end of its epoch, so that others' turns come. Needs the run's token."""
         try:
-            run = self._own(run_id, token, "pause it")
+            run = self.own(run_id, token, "pause it")
         except NotYours as error:
             return _refused(error)
         state = self.store.request_pause(run.id)
@@ -247,7 +253,7 @@ class Queue:
     def resume(self, run_id, token) -> Answer:
         """Put a run that rests back in line. Needs the run's token."""
         try:
-            run = self._own(run_id, token, "resume it")
+            run = self.own(run_id, token, "resume it")
         except NotYours as error:
             return _refused(error)
         before = self.store.resume(run.id, self._app)
@@ -259,7 +265,7 @@ class Queue:
     def delete(self, run_id, token) -> Answer:
         """Take a run out of its owner's list; what trains stops. `restore` brings it back for some minutes."""
         try:
-            run = self._own(run_id, token, "delete it")
+            run = self.own(run_id, token, "delete it")
         except NotYours as error:
             return _refused(error)
         self.stop(run_id, token)
@@ -269,13 +275,13 @@ class Queue:
     def restore(self, run_id, token) -> Answer:
         """Bring a deleted run back, while it is there."""
         try:
-            run = self._own(run_id, token, "restore it")
+            run = self.own(run_id, token, "restore it")
         except NotYours as error:
             return _refused(error)
         self.store.change(run.id, deleted=None)
         return Answer(True, run.state, "Restored.")
 
-    def _own(self, run_id, token, wish: str) -> RunRecord:
+    def own(self, run_id, token, wish: str) -> RunRecord:
         """A run of whoever has this token. Raises NotYours."""
         run = self.store.run(run_id) if is_run_id(run_id) else None
         if run is None:
@@ -289,23 +295,49 @@ class Queue:
         at, waits = self._waits
         if time.monotonic() - at > WAITS_HOLD:
             waits = expected_waits(
-                [self._left(worker.run_id) for worker in list(self._workers)],
+                [self._left_of(worker.run_id) for worker in list(self._workers)],
                 [(run.id, run.seconds) for run in self.store.line(self._app.queue)],
                 self._workers_at_most,
             )
             self._waits = time.monotonic(), waits
         return waits
 
-    def _left(self, run_id: str) -> float | None:
-        """Seconds that a run will still train, by its pace so far, else by what was estimated."""
-        run, last = self.store.run(run_id), self.store.last_step(run_id)
-        if run is None or run.started is None:
+    def _left_of(self, run_id: str) -> float | None:
+        run = self.store.run(run_id)
+        return None if run is None else self.left(run)
+
+    def left(self, run: RunRecord) -> float | None:
+        """Seconds that a run which trains still needs, by its pace so far, else by what was estimated; None where
+        neither is known."""
+        last, steps = self.store.last_step(run.id), (run.summary or {}).get("steps")
+        if run.started is None:
             return None
-        steps = (run.summary or {}).get("steps")
         if last and steps:
             step, at = last
             return max(0.0, (at - run.started) / step * (steps - step))
         return None if run.seconds is None else max(0.0, run.seconds - (time.time() - run.started))
+
+    def progress(self, run: RunRecord) -> float:
+        """How much of a run is done, 0 to 1."""
+        last, steps = self.store.last_step(run.id), (run.summary or {}).get("steps")
+        return last[0] / steps if last and steps else 0.0
+
+    @property
+    def workers(self) -> int:
+        """How many runs train at the same time, at most."""
+        return self._workers_at_most
+
+    def running(self) -> tuple[RunRecord, ...]:
+        """The runs of this queue that train now."""
+        return self.store.runs("running", queue=self._app.queue)
+
+    def places(self) -> dict[str, int]:
+        """The place in line, from 1, of every run that waits, in order."""
+        return {run.id: place for place, run in enumerate(self.store.line(self._app.queue), 1)}
+
+    def clock(self) -> int:
+        """Goes on every two seconds while a run trains, so that what is known of it is looked at anew."""
+        return int(time.monotonic() / 2) if self._workers else 0
 
     def poll(self, run_id, since=0, limit=500) -> dict:
         """What is new in a run since a cursor, ready for JSON; {"state": "gone"} for a run that is not known.
@@ -403,10 +435,10 @@ class Queue:
             log.info("Removed %d runs and the weights of %d: %d bytes.", len(done.runs), len(done.weights), done.freed)
 
     def _hurry_the_stopping(self) -> None:
-        now, minutes = time.monotonic(), self._rules.minutes
+        now, minutes = time.monotonic(), self.rules.minutes
         for worker in self._workers:
             if worker.deadline is None and minutes is not None and now - worker.began > 60 * minutes:
-                self.store.request_stop(worker.run_id, self._rules.too_long)
+                self.store.request_stop(worker.run_id, self.rules.too_long)
             if worker.deadline is None and self.store.stop_requested(worker.run_id):
                 worker.deadline = now + self._stop_grace
             if worker.deadline is not None and now >= worker.deadline:
@@ -554,7 +586,8 @@ def is_run_id(given) -> bool:
     return isinstance(given, str) and len(given) <= 64 and given.isascii()
 
 
-def _specs_of(run: RunRecord):
+def specs_of(run: RunRecord):
+    """The spec and the train spec of a record; SpecError for one of another version."""
     return spec_from_dict(run.family, run.spec), train_from_dict(run.train)
 
 
