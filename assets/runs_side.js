@@ -76,11 +76,12 @@ Explorer.runsSide = (root, does) => {
     svg('text', { x: W - RIGHT + 12, y: H - 8 }, drawing, last === 1 ? 'epoch' : 'epochs');
     const ends = curves.map(curve => ({ curve, y: Y(curve.y.at(-1)) })).sort((a, b) => a.y - b.y);
     ends.forEach((end, i) => { end.at = Math.max(end.y, i ? ends[i - 1].at + 16 : TOP + 8); });
+    ends.reverse().forEach((end, i) => { end.at = Math.min(end.at, i ? ends[i - 1].at - 16 : BOTTOM - 6); });
     for (const { curve, at } of ends) {
       const g = svg('g', { class: `hand ${HANDS[compare.curves.indexOf(curve)]}` }, drawing);
       svg('path', { d: curve.x.map((e, i) => `${i ? 'L' : 'M'}${X(e).toFixed(1)} ${Y(curve.y[i]).toFixed(1)}`).join('') }, g);
       if (curve.x.length < 40) curve.x.forEach((e, i) => svg('title', {}, svg('circle', { cx: X(e), cy: Y(curve.y[i]), r: 2.75 }, g), `${curve.title}, epoch ${e}: ${Explorer.charts.fine(curve.y[i])}`));
-      const text = svg('text', { x: W - RIGHT + 12, y: Math.min(at, BOTTOM) + 4, class: 'b' }, drawing, curve.letter);
+      const text = svg('text', { x: W - RIGHT + 12, y: at + 4, class: 'b' }, drawing, curve.letter);
       svg('tspan', { dx: 6 }, text, `${curve.name.length > 9 ? `${curve.name.slice(0, 8)}…` : curve.name} ${Explorer.charts.fine(curve.y.at(-1))}`);
     }
     chart.replaceChildren(drawing);

@@ -63,7 +63,7 @@ Explorer.runsTable = (root, does) => {
       b.onclick = () => does.open(group.key);
     }
     const mixed = cell(tr, 'h2 mixed', 2);
-    el('span', 'mute', group.mixed, mixed);
+    el('span', 'mute', group.mixed, mixed).title = group.mixed;
     cell(tr, 'strip').value = group;
     const mean = cell(tr, 'h2 mean', 3);
     if (group.mean != null) {
@@ -252,7 +252,8 @@ Explorer.runsTable = (root, does) => {
     if (!scale || !axis.clientWidth) return;
     const W = axis.clientWidth - 8, X = v => 6 + (W - RIGHT - 6) * (v - scale.low) / (scale.high - scale.low);
     const top = svg('svg', { width: W, height: 16 }, axis);
-    for (const v of ticks(scale.low, scale.high, W > 240 ? 3 : 2)) svg('text', { x: X(v), y: 12, 'text-anchor': 'middle' }, top, v);
+    const room = W - 7 * scale.label.length - 20;                             // the label stands at the end
+    for (const v of ticks(scale.low, scale.high, W > 240 ? 3 : 2).filter(v => X(v) < room)) svg('text', { x: X(v), y: 12, 'text-anchor': 'middle' }, top, v);
     svg('text', { x: W, y: 12, 'text-anchor': 'end' }, top, scale.label);
     for (const td of body.querySelectorAll('td.strip, td.dot')) {
       if (!td.value) continue;

@@ -48,7 +48,7 @@ def build() -> gr.Blocks:
 
 
 def open_page(demo: gr.Blocks, tabs: gr.Tabs, pages: Mapping[str, Page], progress: gr.HTML) -> None:
-    """Let a visit open the page that its link is about; "?page=runs" opens the runs.
+    """Let a visit open the page that its link is about; "?open=runs" opens the runs.
 
     Without one component for its progress, Gradio would tell all later events' progress to every output of this one.
     """
@@ -56,7 +56,7 @@ def open_page(demo: gr.Blocks, tabs: gr.Tabs, pages: Mapping[str, Page], progres
     def opened(request: gr.Request) -> dict:
         query = dict(request.query_params)
         name = link.family_of(link.decode(query).spec)
-        on_show = RUNS if query.get("page") == RUNS else name
+        on_show = RUNS if query.get("open") == RUNS else name
         return {**pages[name].opened(query), tabs: gr.update(selected=on_show)}
 
     outputs = list(dict.fromkeys(component for page in pages.values() for component in page.outputs))

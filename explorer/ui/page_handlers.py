@@ -26,7 +26,7 @@ from explorer.ui.services import Services
 from explorer.views.measures import MEASURES
 from explorer.views.numbers import rate as words
 
-LIVE = ("queued", "running")
+LIVE = ("queued", "running", "paused")
 BUSY = {"go": {"value": "Training…", "interactive": False}, "halt": {"interactive": True}}
 IDLE = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": False}}
 

@@ -166,6 +166,8 @@ def knobs_of(spec, train: TrainSpec) -> dict[str, str]:
 def table(rows: Sequence[Row], asked: Asked) -> dict:
     """What `Explorer.runs` draws of a person's runs, the newest first.
 
+    A group's mean and spread are those of its finished runs; one that failed has no place on the axis.
+
     {"count": sentence, "knobs": [{"key", "label"}] in which they differ, "group", "axis": {"metric", "label", "low",
     "high"} or None, "groups": [{"key", "title", "about", "values", "mean", "sd", "label", "rows", "more"}], "picked"}
     """
@@ -228,7 +230,7 @@ def differing(rows: Sequence[Row]) -> tuple[str, ...]:
 
 def axis_of(rows: Sequence[Row]) -> dict | None:
     """The axis of the metric that most of them have: its ends lie a little outside all values; None without a value."""
-    with_value = [row for row in rows if row.value is not None]
+    with_value = [row for row in rows if row.value is not None and row.state != "failed"]
     if not with_value:
         return None
     metric = Counter(row.metric for row in with_value).most_common(1)[0][0]
@@ -264,7 +266,8 @@ def _grouped(rows: Sequence[Row], group: str, asked: Asked, axis: dict | None) -
 def _group(value: str, rows: Sequence[Row], group: str, asked: Asked, axis: dict | None) -> dict:
     metric = axis["metric"] if axis else ""
     falls = metric in FALLING
-    values = [row.value for row in rows if row.value is not None and row.metric == metric]
+    done = [row for row in rows if row.state == "finished"]
+    values = [row.value for row in done if row.value is not None and row.metric == metric]
     ordered = sorted(rows, key=lambda row: _rank(row, metric, falls))
     kept = ordered if value in asked.open else _few(ordered, asked.picked)
     seeds = {row.knobs.get(SEED) for row in rows}
@@ -310,7 +313,8 @@ def _list_words(words: Sequence[str], most: int = 2) -> str:
 
 def row_of(row: Row, axis: dict | None, asked: Asked) -> dict:
     """One row of the table."""
-    on_axis = axis is not None and row.metric == axis["metric"] and row.value is not None
+    counts = row.value is not None and row.state != "failed"
+    on_axis = counts and axis is not None and row.metric == axis["metric"]
     letter = LETTERS[asked.picked.index(row.id)] if row.id in asked.picked[: len(LETTERS)] else ""
     summary = row.summary
     return {
@@ -325,7 +329,7 @@ def row_of(row: Row, axis: dict | None, asked: Asked) -> dict:
         "family": FAMILY_WORDS.get(row.family, row.family),
         "curve": list(summary.get("curve", ())),
         "metric": METRIC_WORDS.get(row.metric, row.metric),
-        "value": row.value,
+        "value": row.value if counts else None,
         "on_axis": on_axis,
         "progress": row.progress,
         "done": summary.get("done", 0),
