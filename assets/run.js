@@ -5,10 +5,10 @@ Explorer.run = (element, props, trigger, watch, server) => {
   const root = element.querySelector('.run');
   const bar = Explorer.progress(el('div', 'prog', null, root));
   const head = el('p', 'when', null, root), words = el('span', '', null, head), clock = el('span', 'clock', null, head);
-  const rest = el('button', 'link rest', 'Pause', head);                    // or Resume: after this epoch, and from where it rests
-  rest.type = 'button';
-  rest.hidden = true;
-  rest.onclick = () => wish(run.state === 'paused' ? 'resume' : 'pause');
+  const pause = el('button', 'link rest', 'Pause', head);                    // or Resume: after this epoch, and from where it rests
+  pause.type = 'button';
+  pause.hidden = true;
+  pause.onclick = () => wish(run.state === 'paused' ? 'resume' : 'pause');
   const subject = el('p', 'help subject', null, root);      // which model this run trains
   const detail = el('p', 'help detail', null, root);
   const fault = el('div', 'fault', null, root);
@@ -62,6 +62,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     if (!element.isConnected) return false;
     lost = false;
     if (answer.state === 'gone') { forget(); return false; }
+    const rested = !restored && answered.state && (answered.state === 'paused') !== (answer.state === 'paused');
     answered = answer;
     if (answer.title) subject.textContent = answer.title;
     if (answer.anew) run = runs.empty();
@@ -70,6 +71,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     const over = !more && ['finished', 'stopped', 'failed'].includes(answer.state);
     if (over && !runs.ended(run)) settle(answer);
     if (!more || over) tell(answer, over);
+    if (rested && !over) trigger('attached', { run: id, token, state: answer.state });
     draw();
     return !over;
   }
@@ -93,9 +95,9 @@ Explorer.run = (element, props, trigger, watch, server) => {
 
   // Pause or resume; what becomes of it is heard by the next poll.
   async function wish(what) {
-    rest.disabled = true;
+    pause.disabled = true;
     await server.wish([id, token, what]).catch(() => undefined);
-    rest.disabled = false;
+    pause.disabled = false;
   }
 
   function forget() {
@@ -188,8 +190,8 @@ Explorer.run = (element, props, trigger, watch, server) => {
     root.dataset.phase = now;
     words.replaceChildren(el('b', '', bold), rest);
     clock.textContent = right(now);
-    rest.hidden = !token || !['running', 'paused'].includes(now) || answered.stopping || answered.pausing || (now === 'running' && run.epochs.length + 1 >= epochsOf());
-    rest.textContent = now === 'paused' ? 'Resume' : 'Pause';
+    pause.hidden = !token || !['running', 'paused'].includes(now) || answered.stopping || answered.pausing || (now === 'running' && run.epochs.length + 1 >= epochsOf());
+    pause.textContent = now === 'paused' ? 'Resume' : 'Pause';
     detail.textContent = second;
     detail.hidden = !second;
     drawBar(now);

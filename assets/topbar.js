@@ -21,7 +21,6 @@ Explorer.topbar = (element, props, trigger, watch) => {
     element.querySelector('.device').dataset.kind = state.kind || '';
     if (state.opened) {                                // the link of this visit has been read
       shown = state;
-      burger.hidden = onShow() === 'runs';
       root.dataset.opened = '';
     } else if (page === onShow()) {                    // a page behind it may be told something too, of its weights say
       shown = state;

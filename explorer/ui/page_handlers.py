@@ -26,8 +26,9 @@ from explorer.ui.services import Services
 from explorer.views.measures import MEASURES
 from explorer.views.numbers import rate as words
 
-LIVE = ("queued", "running", "paused")
+LIVE = ("queued", "running")
 BUSY = {"go": {"value": "Training…", "interactive": False}, "halt": {"interactive": True}}
+RESTING = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": True}}
 IDLE = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": False}}
 
 Spec = link.Spec
@@ -284,8 +285,9 @@ class PageHandlers(ABC):
         return {"halt": {"interactive": False}}
 
     def attached(self, held: Held) -> Payloads:
-        """The page found a run again after a reload."""
-        return BUSY if held.asked("state") in LIVE else IDLE
+        """The page found a run again after a reload, or its run has gone to rest or on."""
+        state = held.asked("state")
+        return BUSY if state in LIVE else RESTING if state == "paused" else IDLE
 
     def ended(self, held: Held) -> Payloads:
         """The run has come to its end."""
