@@ -16,6 +16,7 @@ from gradio.utils import get_upload_folder
 
 from explorer.data.dense import load_dense
 from explorer.data.registry import fingerprint, load
+from explorer.host import is_public
 from explorer.jobs.queue import Queue
 from explorer.jobs.store import Store
 from explorer.models.weights import fetch
@@ -35,7 +36,7 @@ class Services:
     is_allowed_file   whether a weights file of this machine may be opened: uploaded here, or in EXPLORER_WEIGHTS
     device, device_kind   what training will run on: words for people, and "cuda", "mps" or "cpu"
     load_data, load_dense   `data.registry.load` and `data.dense.load_dense`, remembering the last few sets
-    is_public         on a hosted Space
+    is_public         strangers may come (`host.is_public`)
     """
 
     queue: Queue
@@ -62,7 +63,7 @@ def open_services() -> Services:
         device_kind=torch.device(where).type,
         load_data=Remembering(load),
         load_dense=Remembering(load_dense),
-        is_public="SPACE_ID" in os.environ,
+        is_public=is_public(),
     )
 
 
