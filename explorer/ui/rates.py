@@ -1,4 +1,4 @@
-"""How often a visitor may ask: buckets of tokens that fill with time, for as many visitors as fit into a bounded table."""
+"""How often a visitor may ask: buckets of tokens that fill with time, in a table that does not grow."""
 
 from __future__ import annotations
 

@@ -27,6 +27,7 @@ from explorer.ui.weights_desk import WeightsDesk
 KEPT_BYTES = 64 * 2**20  # of decoded pictures in a split, for contact sheets
 MOST_COUNTS = 256  # sets of which it is remembered how many pictures they hold
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+PLOTLY_URL = f"plotly-{plotly.__version__}.js"
 
 
 @dataclass(frozen=True)
