@@ -27,17 +27,17 @@ class Blocks(gr.Blocks):
                 raise ValueError("a file at an address")
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except Exception as error:
+            raise gr.Error(MISFIT, print_exception=False) from error
+
+    async def process_api(self, *given, **named):
+        """Answer an event. No handler of ours raises Gradio's Error: one that comes is about what was sent."""
+        try:
+            return await super().process_api(*given, **named)
+        except gr.Error as error:
             noted = misfits.get()
             if noted is not None:
                 noted.append(error)
             raise gr.Error(MISFIT, print_exception=False) from error
-
-    async def process_api(self, *given, **named):
-        """Answer an event."""
-        try:
-            return await super().process_api(*given, **named)
-        except gr.Error:
-            raise
         except Exception as error:
             raise gr.Error(logged("An event failed", error), print_exception=False) from None
 
