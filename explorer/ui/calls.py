@@ -58,6 +58,18 @@ def check_call(blocks: gr.Blocks, path: str, body: bytes) -> str:
     return ""
 
 
+def check_stream(blocks: gr.Blocks, path: str, query: Mapping[str, str]) -> None:
+    """Refuse to follow what nobody began: Gradio would begin an answer and break it off."""
+    queue = blocks._queue
+    if path.startswith(f"{API}/queue/data") and query.get("session_hash") not in queue.pending_messages_per_session:
+        raise Refused("No event of this session waits.", 404)
+    if path.startswith(f"{API}/call/"):
+        event = path.split("/")[4]
+        waiting = any(event in events for events in queue.pending_event_ids_session.values())
+        if event not in queue.event_ids_to_events and not waiting:
+            raise Refused("There is no such call.", 404)
+
+
 def has_address(value: Any) -> bool:
     """Whether a value holds a file that lies at an address: Gradio would fetch it."""
     if isinstance(value, Mapping):

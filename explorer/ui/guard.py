@@ -17,11 +17,11 @@ from pathlib import Path
 
 import gradio as gr
 from starlette._utils import get_route_path
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from explorer.ui.blocks import logged, misfits
-from explorer.ui.calls import Refused, check_call
+from explorer.ui.calls import Refused, check_call, check_stream
 from explorer.ui.endpoints import API, KB, MB, Endpoint, endpoint_of
 from explorer.ui.rates import EVERYBODY, Rate, Rates, visitor_of
 
@@ -135,6 +135,8 @@ class Guard:
             function, receive = check_call(self._blocks, path, body), replayed(body, receive)
         elif endpoint.body is not None and scope["method"] == "POST":
             receive = replayed(await whole_body(receive, headers, endpoint.body), receive)
+        if endpoint.kind == "stream":
+            check_stream(self._blocks, path, QueryParams(scope["query_string"]))
         async with self._turn(endpoint, function, visitor):
             reply.misfits = []
             misfits.set(reply.misfits)

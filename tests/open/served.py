@@ -90,6 +90,7 @@ def serve(home: Path, **environment: str) -> Served:
         "GRADIO_TEMP_DIR": str(home / "uploads"),
         "GRADIO_SERVER_PORT": str(port),
         "OMP_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",
         "https_proxy": NOBODY,
         "http_proxy": NOBODY,
         "no_proxy": "127.0.0.1",
