@@ -74,24 +74,60 @@ ENDPOINTS = (
     Endpoint("POST", f"{API}/reset", "event", "JSON: an event's id; does nothing", open=True, checked=True),
 )  # fmt: skip
 
+
+@dataclass(frozen=True)
+class Function:
+    """A server function of a widget, called through `component_server`; `heavy` where a network is described."""
+
+    takes: str
+    answers: str
+    heavy: bool = True
+
+
+FUNCTIONS = {
+    "activations": Function('{"spec", "qual", "photo", "one_scale", "channel"}', "maps and figures of a layer"),
+    "checkerboard": Function('{"kernel", "stride", "padding", "output_padding", "seed"}', "checkerboards side by side"),
+    "effective": Function('{"spec", "qual", "photo", "cell"}', "which pixels count for a cell"),
+    "enlarge": Function('{"way", "grid", "kernel" or "weights", …}', "a grid of at most 8 by 8, enlarged step by step"),
+    "faces": Function("[body, weights, size, cut, channels]", "what each stage makes of the sample picture"),
+    "field": Function('{"spec", "qual"}', "the receptive field of a layer"),
+    "growth": Function('{"spec", "batch", "precision", "optimizer"}', "costs by the size of the picture"),
+    "labels": Function('{"spec", "photo"}', "what the uncut network calls a photo"),
+    "maps": Function("a list of bodies", "the size of each one's last map"),
+    "memory": Function('{"spec", "batch", "precision", "optimizer"}', "memory of a training step"),
+    "picture": Function('{"photo", "size", "n_in"}', "a photo as a network gets it; at most 1 MB, 2048 pixels a side"),
+    "poll": Function("[run, since]", "what is new in a run; its id is all that is needed to watch it", heavy=False),
+    "race_look": Function('{"race", "runs", "seed", "seen"}', "how a race stands", heavy=False),
+    "race_plan": Function('{"spec", "seeds"}', "which decoders would race, and for about how long"),
+    "race_stop": Function('{"race", "token"}', "a sentence; the token is whoever's who began it", heavy=False),
+    "samples": Function("nothing", "small sample pictures", heavy=False),
+    "sights": Function("[body, weights, size, cut, channels]", "what each layer of a body sees"),
+    "times": Function('{"spec", "batch", "precision", "optimizer", "backward"}', "time of each layer; one at a time"),
+}
+"""What widgets may ask the server, by name. All check what they are given: anyone can call them."""
+
 CLOSED = {
-    "/openapi.json": "would list all of these to programs",
+    "/{page}": "there is one page",
     "/monitoring": "tells who used what",
-    f"{API}/openapi.json": "as above",
+    "/openapi.json": "would list all of these to programs",
+    "/pwa_icon": "not used",
+    "/svelte": "not used",
     f"{API}/call/v2": "the same as call, in another form",
-    f"{API}/component_server with files": "no widget takes any",
     f"{API}/custom_component": "there are none",
     f"{API}/deep_link": "writes a page's values to the disk; links of ours hold them themselves",
     f"{API}/dev/reload": "for developers of Gradio apps",
     f"{API}/file/": "the older name of file=",
+    f"{API}/mcp": "no event is offered to programs so far",
+    f"{API}/openapi.json": "would list all of these to programs",
     f"{API}/process_recording": "nothing is recorded",
     f"{API}/profiling": "tells who used what",
     f"{API}/proxy=": "fetches addresses in the server's name",
-    f"{API}/run-history, {API}/runs": "keeps values in Gradio's history",
+    f"{API}/run-history": "keeps values in Gradio's history",
+    f"{API}/runs": "as above",
     f"{API}/stream": "no component streams",
     f"{API}/token": "hands out the cookie of a login",
-    f"{API}/vibe-edit and the like": "would rewrite the app",
-    "/pwa_icon, /svelte": "not used",
+    f"{API}/undo-vibe": "would rewrite the app",
+    f"{API}/vibe": "would rewrite the app",
 }
 """Gradio's addresses that are not answered, and why."""
 
@@ -100,3 +136,63 @@ def endpoint_of(method: str, path: str) -> Endpoint | None:
     """What answers a request; None where nothing does."""
     wanted = "GET" if method == "HEAD" else method
     return next((e for e in ENDPOINTS if e.method == wanted and e.pattern.fullmatch(path)), None)
+
+
+def as_text() -> str:
+    """`docs/endpoints.md`: these tables in words."""
+    answered = [
+        f"| {e.method} | `{e.path}` | {e.takes} | {_size(e)} | {ANYONE if e.open else LET_IN} | {e.kind} |"
+        for e in ENDPOINTS
+    ]
+    called = [f"| `{name}` | {_cell(f.takes)} | {_cell(f.answers)} | {'heavy' if f.heavy else 'function'} |"
+              for name, f in FUNCTIONS.items()]  # fmt: skip
+    closed = [f"| `{path}` | {why} |" for path, why in CLOSED.items()]
+    return "\n".join((ABOUT, *answered, ABOUT_FUNCTIONS, *called, ABOUT_CLOSED, *closed, ""))
+
+
+def _size(endpoint: Endpoint) -> str:
+    if endpoint.body is None:
+        return "a file's limit"
+    if endpoint.method == "GET":
+        return "no body"
+    return f"{endpoint.body // MB} MB" if endpoint.body >= MB else f"{endpoint.body // KB} KB"
+
+
+def _cell(text: str) -> str:
+    return f"`{text}`" if text[0] in "[{" else text
+
+
+ANYONE, LET_IN = "anyone", "whoever is let in"
+ABOUT = """# Every address of the app
+
+`python -m explorer.ui.endpoints > docs/endpoints.md` writes this file from the tables that the guard in front of Gradio
+goes by: what does not stand here is answered with 404, whatever Gradio has. An answer to something wrong is JSON,
+`{"error": one sentence}`; an error of the server's own has an id that stands in its log, and tells nothing else.
+
+"Whoever is let in" is anyone where EXPLORER_LOGIN is not set, else whoever has logged in. On a public host each visitor
+(an IPv4 address, or a /64 of IPv6) has a budget of each kind; more is answered with 429 and Retry-After.
+
+| method | address | accepts | at most | who | kind |
+| --- | --- | --- | --- | --- | --- |"""
+
+ABOUT_FUNCTIONS = """
+Events of the page (`run`, `queue/join`) go by their number in `/config` and take as many values as that lists. A value
+that a control cannot hold is answered with 422; a folder, pattern or file of the machine, a name that is none and a
+number out of range with 200 and a sentence at its field.
+
+## Functions of widgets
+
+Called through `component_server` as JSON with component_id, fn_name, session_hash and data; never with files. What
+cannot be done is answered with `{"error": one sentence}`, or with nothing to show.
+
+| function | takes | answers | kind |
+| --- | --- | --- | --- |"""
+
+ABOUT_CLOSED = """
+## Gradio's own that are closed
+
+| address | why |
+| --- | --- |"""
+
+if __name__ == "__main__":
+    print(as_text(), end="")

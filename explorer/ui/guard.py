@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from explorer.ui.blocks import logged, misfits
 from explorer.ui.calls import Refused, check_call, check_stream
-from explorer.ui.endpoints import API, KB, MB, Endpoint, endpoint_of
+from explorer.ui.endpoints import API, FUNCTIONS, KB, MB, Endpoint, endpoint_of
 from explorer.ui.rates import EVERYBODY, Rate, Rates, visitor_of
 
 log = logging.getLogger(__name__)
@@ -43,9 +43,6 @@ SHARED = {"bytes": Rate(4096 * MB, 2048 * MB / 3600)}
 """What all visitors together may ask for."""
 LOGINS = {"login": Rate(60, 1 / 3)}
 """Tries to log in; they are counted on every host."""
-HEAVY = ("activations", "checkerboard", "effective", "enlarge", "faces", "field", "growth", "labels", "memory",
-         "picture", "race_plan", "times")  # fmt: skip
-"""Server functions that run or describe a network."""
 HEAVY_AT_ONCE, HEAVY_IN_LINE = 12, 200
 STREAMS_EACH, STREAMS = 64, 2000
 LEAST_DISK = 1024 * MB  # that uploads leave free
@@ -166,7 +163,7 @@ class Guard:
     @contextlib.asynccontextmanager
     async def _turn(self, endpoint: Endpoint, function: str, visitor: str):
         """Wait for a place among the heavy functions; count who keeps a stream open."""
-        if function in HEAVY:
+        if function in FUNCTIONS and FUNCTIONS[function].heavy:
             self._pay("heavy", visitor)
             async with self._place():
                 yield
