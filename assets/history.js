@@ -19,8 +19,14 @@ Explorer.history = (() => {
     EpochDone: (run, e) => { run.epochs.push(e); run.keptEpochs = e.epoch; },
     Predictions: (run, e) => { run.predictions = e; },
     Activations: (run, e) => { run.activations.push(e); },
+    Paused: (run, e) => { run.state = 'paused'; run.keptEpochs = e.epoch; },
+    Resumed: (run, e) => {
+      if (run.startedAt != null && run.at != null && e.at != null) run.startedAt += e.at - run.at;
+      run.state = 'running';
+      run.progress = null;
+    },
     Finished: (run, e) => { run.state = 'finished'; run.progress = null; run.seconds = e.seconds; },
-    Stopped: (run, e) => { run.state = 'stopped'; run.progress = null; run.keptEpochs = e.epoch; },
+    Stopped: (run, e) => { run.state = 'stopped'; run.progress = null; run.keptEpochs = e.epoch; run.reason = e.reason ?? ''; },
     Failed: (run, e) => { run.state = 'failed'; run.progress = null; run.reason = e.reason; run.keptEpochs = e.epoch; },
   };
 

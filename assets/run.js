@@ -5,6 +5,10 @@ Explorer.run = (element, props, trigger, watch, server) => {
   const root = element.querySelector('.run');
   const bar = Explorer.progress(el('div', 'prog', null, root));
   const head = el('p', 'when', null, root), words = el('span', '', null, head), clock = el('span', 'clock', null, head);
+  const rest = el('button', 'link rest', 'Pause', head);                    // or Resume: after this epoch, and from where it rests
+  rest.type = 'button';
+  rest.hidden = true;
+  rest.onclick = () => wish(run.state === 'paused' ? 'resume' : 'pause');
   const subject = el('p', 'help subject', null, root);      // which model this run trains
   const detail = el('p', 'help detail', null, root);
   const fault = el('div', 'fault', null, root);
@@ -87,6 +91,13 @@ Explorer.run = (element, props, trigger, watch, server) => {
     }
   }
 
+  // Pause or resume; what becomes of it is heard by the next poll.
+  async function wish(what) {
+    rest.disabled = true;
+    await server.wish([id, token, what]).catch(() => undefined);
+    rest.disabled = false;
+  }
+
   function forget() {
     const lostId = id;
     memory.forget(id);
@@ -120,6 +131,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     if (runs.ended(run)) return run.state;
     if (run.state === 'running') return run.steps.length ? 'running' : 'starting';
     if (run.state === 'preparing' && run.progress) return 'preparing';
+    if (run.state === 'paused') return answered.state === 'queued' ? 'queued' : answered.state === 'running' ? 'starting' : 'paused';
     return answered.state === 'queued' ? 'queued' : 'starting';
   }
 
@@ -127,7 +139,8 @@ Explorer.run = (element, props, trigger, watch, server) => {
   const says = {
     empty: () => ['No run yet.', ` ${gone || props.value?.estimate || ''}`],
     starting: () => ['Starting', '…'],
-    queued: () => [`${nth(answered.position || 1)} in line.`, ' It starts by itself.'],
+    queued: () => [`${nth(answered.position || 1)} in line`, answered.wait == null ? '. It starts by itself.' : `, begins in about ${Explorer.duration(answered.wait)}.`],
+    paused: () => [`Rests after epoch ${run.keptEpochs} of ${epochsOf()}`, '; others may train meanwhile'],
     preparing: () => [run.progress.what, amount(run.progress)],
     running,
     stopped: () => (run.keptEpochs
@@ -165,6 +178,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
   function right(now) {
     if (lost) return 'reconnecting…';
     if (answered.stopping) return 'stopping…';
+    if (answered.pausing) return 'rests after this epoch…';
     const left = now === 'running' ? runs.secondsLeft(run) : null;
     return left == null ? '' : `${Explorer.duration(left)} left`;
   }
@@ -174,10 +188,12 @@ Explorer.run = (element, props, trigger, watch, server) => {
     root.dataset.phase = now;
     words.replaceChildren(el('b', '', bold), rest);
     clock.textContent = right(now);
+    rest.hidden = !token || !['running', 'paused'].includes(now) || answered.stopping || answered.pausing || (now === 'running' && run.epochs.length + 1 >= epochsOf());
+    rest.textContent = now === 'paused' ? 'Resume' : 'Pause';
     detail.textContent = second;
     detail.hidden = !second;
     drawBar(now);
-    const trouble = now === 'failed' ? run.reason : value.problem;
+    const trouble = ['failed', 'stopped'].includes(now) && run.reason ? run.reason : value.problem;
     fault.hidden = !trouble;
     reason.textContent = trouble || '';
     drawNotes();

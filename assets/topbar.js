@@ -21,6 +21,7 @@ Explorer.topbar = (element, props, trigger, watch) => {
     element.querySelector('.device').dataset.kind = state.kind || '';
     if (state.opened) {                                // the link of this visit has been read
       shown = state;
+      burger.hidden = onShow() === 'runs';
       root.dataset.opened = '';
     } else if (page === onShow()) {                    // a page behind it may be told something too, of its weights say
       shown = state;
@@ -32,7 +33,8 @@ Explorer.topbar = (element, props, trigger, watch) => {
     if (!event.target.closest?.('#pages > .tab-wrapper [role=tab]')) return;
     requestAnimationFrame(() => {
       const page = onShow();
-      shown = states[page] ?? { ...shown, link: page === 'classifier' ? '' : `${FAMILY}=${page}` };
+      const address = { classifier: '', runs: 'open=runs' }[page] ?? `${FAMILY}=${page}`;
+      shown = states[page] ?? { ...shown, link: address };
       if ('opened' in root.dataset) follow(shown.link);
     });
   });

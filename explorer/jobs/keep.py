@@ -1,6 +1,7 @@
 """How much of the runs is kept, and what goes first where that is too much.
 
-A run that waits or trains is never touched. Of those that have ended
+What its owner deleted goes after UNDO seconds. A run that waits, trains or rests is never touched. Of those that have
+ended, those that are pinned come last in each of these, and never go for their age:
 
 1. whole runs go that ended longer ago than the limit of days, the oldest first;
 2. then, while more is used than the limit of bytes, the weights of the run that ended longest ago: its curves and
@@ -21,6 +22,7 @@ from pathlib import Path
 from explorer.jobs.store import RunRecord, Store
 
 DAY = 86_400.0
+UNDO = 600.0  # seconds in which a deleted run can be brought back
 GIGABYTE = 10**9
 USUAL_GIGABYTES = 20.0
 WEIGHTS = ".safetensors"
@@ -68,8 +70,8 @@ def tidy(store: Store, limits: Limits, now: float) -> Tidied:
     before = used_bytes(store)
     for folder in orphans(store):
         shutil.rmtree(folder, ignore_errors=True)
-    ended = sorted(store.runs("finished", "stopped", "failed"), key=lambda run: run.ended or run.created)
-    old = [run for run in ended if limits.days is not None and (run.ended or run.created) < now - limits.days * DAY]
+    ended = sorted(store.runs("finished", "stopped", "failed"), key=lambda run: (run.pinned, run.ended or run.created))
+    old = [run for run in ended if _is_over(run, limits.days, now)]
     runs = [run.id for run in old if remove(store, run)]
     left, weights = [run for run in ended if run.id not in runs], []
     files = file_bytes(store.runs_folder)
@@ -87,6 +89,13 @@ def tidy(store: Store, limits: Limits, now: float) -> Tidied:
             runs.append(run.id)
             files -= held
     return Tidied(tuple(weights), tuple(runs), max(0, before - store.used_bytes() - files))
+
+
+def _is_over(run: RunRecord, days: float | None, now: float) -> bool:
+    """Whether nobody can want this run any more: deleted, or older than the limit and not pinned."""
+    if run.deleted is not None:
+        return run.deleted < now - UNDO
+    return days is not None and not run.pinned and (run.ended or run.created) < now - days * DAY
 
 
 def used_bytes(store: Store) -> int:

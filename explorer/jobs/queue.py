@@ -8,27 +8,37 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
+import re
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from pathlib import Path
 
 from explorer.files import remove_halves
 from explorer.jobs.keep import Limits, limits_from_environment, tidy
 from explorer.jobs.logs import RunLog
 from explorer.jobs.process import birth_mark, describe_exit, is_alive, kill_group, last_line, usable_cores
 from explorer.jobs.record import family_of, spec_from_dict, spec_to_dict, train_from_dict
-from explorer.jobs.store import App, RunRecord, Store, hash_token
+from explorer.jobs.rules import NO_RULES, Estimate, Rules
+from explorer.jobs.store import App, RunRecord, Store, hash_token, no_constant
 from explorer.jobs.worker import FIT, ROOT
 from explorer.spec import SpecError, TrainSpec
 from explorer.train.events import Failed, Stopped
+from explorer.train.places import DESCRIPTION, START, START_DESCRIPTION, WEIGHTS
 
 log = logging.getLogger(__name__)
 
 LONGEST_SPEC = 65_536
+SECRET = re.compile(r"[A-Za-z0-9_-]{24,64}")
+WAITS_HOLD = 1.0  # seconds that a look at the line is good for
 TIDY_EVERY = 3600.0  # seconds, and after each run's end
 APP_GONE_RUNNING = "The app was stopped while this run was training; its curves and its last whole epoch are kept."
 APP_GONE_QUEUED = "The app was stopped before this run's turn came: start it again."
@@ -38,9 +48,17 @@ class QueueFull(ValueError):
     """Too many runs wait already; one sentence."""
 
 
+class NotYours(LookupError):
+    """A run that is not there, or not of whoever asks: its state, or "gone", and one sentence."""
+
+
+class TooLarge(ValueError):
+    """A run that this machine's memory cannot hold; one sentence."""
+
+
 @dataclass(frozen=True)
 class Run:
-    """What whoever started a run gets: the id lets anyone watch it, the token is needed to stop it."""
+    """What whoever started a run gets: the id lets anyone watch it, the token is needed to change anything."""
 
     id: str
     token: str
@@ -48,8 +66,17 @@ class Run:
 
 
 @dataclass(frozen=True)
-class StopAnswer:
-    """What became of a wish to stop: `state` is the run's (or "gone"), `text` one sentence."""
+class Begin:
+    """Weights to begin with: the run that they are of, the file, and what describes their model."""
+
+    run: str
+    weights: Path
+    description: Path
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a wish: `state` is the run's (or "gone"), `text` one sentence."""
 
     ok: bool
     state: str
@@ -58,19 +85,29 @@ class StopAnswer:
 
 @dataclass
 class Worker:
-    """A process that trains a run, and when it will be killed: when it was asked to stop and has not."""
+    """A process that trains a run, and the bytes set aside for it.
+
+    began     by the clock that never jumps, as all times here
+    deadline  when it will be killed: it was asked to stop and has not
+    """
 
     run_id: str
     process: subprocess.Popen
+    memory: int
+    began: float
     deadline: float | None = None
 
 
 class Queue:
-    """Runs in the order they came, at most `workers` at once.
+    """Runs in turn, by `jobs.fair`, at most `workers` at once and as many as the memory holds.
 
-    workers     how many train at the same time; EXPLORER_WORKERS, else 1
-    threads     torch threads of each worker; OMP_NUM_THREADS, else all usable cores but one, so that the page lives on
+    workers     how many train at the same time; EXPLORER_WORKERS, else one for every four cores
+    threads     torch threads of each worker; OMP_NUM_THREADS, else its share of all usable cores but one, so that the
+                page lives on
     waiting     how many may stand in line
+    memory      bytes that all runs together may take; None for no limit
+    estimate    (spec, train) -> what a run will need
+    rules       what this host allows
     stop_grace  seconds that a worker has to end by itself after a stop, before it is killed
     fit         "package.module:function" that trains; for tests
     keep        how much of ended runs is kept; EXPLORER_KEEP_GB and EXPLORER_KEEP_DAYS
@@ -82,14 +119,19 @@ class Queue:
         *,
         workers: int | None = None,
         threads: int | None = None,
-        waiting: int = 64,
+        waiting: int = 256,
+        memory: int | None = None,
+        estimate: Callable[..., Estimate] = lambda spec, train: Estimate(),
+        rules: Rules = NO_RULES,
         stop_grace: float = 0.7,
         fit: str = FIT,
         keep: Limits | None = None,
     ):
         self.store = store
         self._workers_at_most = workers or workers_from_environment()
-        self._threads = threads or threads_from_environment()
+        self._threads = threads or threads_from_environment(self._workers_at_most)
+        self._memory, self._estimate, self.rules = memory, estimate, rules
+        self._waits: tuple[float, dict[str, float | None]] = (-math.inf, {})
         self._waiting, self._stop_grace, self._fit = waiting, stop_grace, fit
         self._keep, self._tidy_at = keep or limits_from_environment(), 0.0
         self._app = App(secrets.token_urlsafe(6), os.getpid(), birth_mark(os.getpid()))
@@ -108,8 +150,15 @@ class Queue:
 
     # What the page calls, from any thread
 
-    def submit(self, spec, train_spec: TrainSpec) -> Run:
-        """Put a run in line. Raises SpecError for what cannot be recorded as a run, QueueFull when the line is full."""
+    def submit(self, spec, train_spec: TrainSpec, *, me: object = None, begin: Begin | None = None) -> Run:
+        """Put a run in line.
+
+        me     the secret of whose it is, which then is the run's token; without one the run gets a token of its own
+        begin  with which weights it begins, where not with its own
+
+        Raises SpecError for what cannot be recorded as a run or is longer than the host allows, TooLarge for what the
+        memory cannot hold, QueueFull where too many wait.
+        """
         if self._closing.is_set():
             raise QueueFull("The app is closing and takes no more runs.")
         if not isinstance(train_spec, TrainSpec):
@@ -118,38 +167,189 @@ class Queue:
         if len(json.dumps([spec_values, train_values])) > LONGEST_SPEC:
             raise SpecError("spec", f"What describes a run must not be longer than {LONGEST_SPEC:,} letters.")
         spec_from_dict(family, spec_values), train_from_dict(train_values)
-        run_id, token = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
-        position = self.store.add(run_id, token, family, spec_values, train_values, self._app, at_most=self._waiting)
-        if not position:
-            raise QueueFull(f"{self._waiting} runs wait in line already: try again when some of them have ended.")
+        self.rules.check(train_spec)
+        needed = self._needed(spec, train_spec)
+        run_id, token = secrets.token_urlsafe(12), me if is_secret(me) else secrets.token_urlsafe(24)
+        if begin is not None:
+            hand_on(begin, self.store.folder(run_id))
+        position = self.store.add(
+            run_id,
+            token,
+            family,
+            spec_values,
+            train_values,
+            self._app,
+            at_most=self._waiting,
+            each=self.rules.each,
+            parent=begin.run if begin else "",
+            memory=needed.memory,
+            seconds=needed.seconds,
+        )
+        if position < 1:
+            remove_folder(self.store.folder(run_id))
+            full = f"{self._waiting} runs wait in line already: try again when some of them have ended."
+            raise QueueFull(self.rules.too_many if position else full)
         self._wake.set()
         return Run(run_id, token, position)
 
-    def stop(self, run_id, token) -> StopAnswer:
+    def _needed(self, spec, train_spec: TrainSpec) -> Estimate:
+        """What a run will need; TooLarge where that is more than there is."""
+        needed = self._estimate(spec, train_spec)
+        if self._memory is not None and needed.memory > self._memory:
+            raise TooLarge(
+                f"This run would take about {needed.memory / 1e9:.1f} GB at the peak of a step, and this machine has "
+                f"{self._memory / 1e9:.1f} GB for runs: choose a smaller batch, image size or model."
+            )
+        return needed
+
+    def again(self, run_id, token, *, slower: float = 1.0) -> Run:
+        """The same run once more, from its own beginning, with the same seed. Raises what `submit` does, and NotYours
+        for who has not the token.
+
+        slower  by which all its rates are divided
+        """
+        run = self.own(run_id, token, "run it again")
+        spec, train = specs_of(run)
+        if slower != 1.0:
+            train = replace(train, lr=train.lr / slower, lrs=train.lrs and tuple(lr / slower for lr in train.lrs))
+        folder = self.store.folder(run.id)
+        begin = Begin(run.parent, folder / START, folder / START_DESCRIPTION) if run.parent else None
+        return self.submit(spec, train, me=token, begin=begin)
+
+    def go_on(self, run_id, token) -> Run:
+        """A new run of the same specs that begins with the last weights of this one. Raises as `again` does."""
+        run = self.own(run_id, token, "continue it")
+        folder = self.store.folder(run.id)
+        return self.submit(*specs_of(run), me=token, begin=Begin(run.id, folder / WEIGHTS, folder / DESCRIPTION))
+
+    def stop(self, run_id, token) -> Answer:
         """Ask a run to stop; it does within a second. Needs the run's token.
 
-        Asking twice, too late, or with anything at all for arguments does no harm.
+        Asking twice, too late, or with anything at all for arguments does no harm; so with all that follows.
         """
-        run = self.store.run(run_id) if is_run_id(run_id) else None
-        if run is None:
-            return StopAnswer(False, "gone", "There is no such run any more.")
-        if not isinstance(token, str) or not secrets.compare_digest(hash_token(token), run.owner):
-            return StopAnswer(False, run.state, "Only whoever started this run can stop it.")
-        before = self.store.request_stop(run_id)
+        try:
+            run = self.own(run_id, token, "stop it")
+        except NotYours as error:
+            return _refused(error)
+        before = self.store.request_stop(run.id)
         self._wake.set()
         if before == "queued":
-            return StopAnswer(True, "stopped", "The run has left the line before its turn.")
+            return Answer(True, "stopped", "The run has left the line before its turn.")
+        if before == "paused":
+            return Answer(True, "stopped", "The run rested and has ended; it keeps its last whole epoch.")
         if before == "running":
-            return StopAnswer(True, "running", "The run stops within a second and keeps its last whole epoch.")
-        return StopAnswer(True, before, f"The run had {before} already.")
+            return Answer(True, "running", "The run stops within a second and keeps its last whole epoch.")
+        return Answer(True, before, f"The run had {before} already.")
+
+    def pause(self, run_id, token) -> Answer:
+        """Ask a run to rest at the end of its epoch, so that others' turns come. Needs the run's token."""
+        try:
+            run = self.own(run_id, token, "pause it")
+        except NotYours as error:
+            return _refused(error)
+        state = self.store.request_pause(run.id)
+        if state == "running":
+            return Answer(True, state, "The run rests when the epoch it is in is done.")
+        return Answer(False, state, f"Only a run that trains can be paused, and this one is {state}.")
+
+    def resume(self, run_id, token) -> Answer:
+        """Put a run that rests back in line. Needs the run's token."""
+        try:
+            run = self.own(run_id, token, "resume it")
+        except NotYours as error:
+            return _refused(error)
+        before = self.store.resume(run.id, self._app)
+        self._wake.set()
+        if before == "paused":
+            return Answer(True, "queued", "The run is in line and goes on where it rested.")
+        return Answer(False, before, f"Only a run that rests can be resumed, and this one is {before}.")
+
+    def delete(self, run_id, token) -> Answer:
+        """Take a run out of its owner's list; what trains stops. `restore` brings it back for some minutes."""
+        try:
+            run = self.own(run_id, token, "delete it")
+        except NotYours as error:
+            return _refused(error)
+        self.stop(run_id, token)
+        self.store.change(run.id, deleted=time.time())
+        return Answer(True, run.state, "Deleted.")
+
+    def restore(self, run_id, token) -> Answer:
+        """Bring a deleted run back, while it is there."""
+        try:
+            run = self.own(run_id, token, "restore it")
+        except NotYours as error:
+            return _refused(error)
+        self.store.change(run.id, deleted=None)
+        return Answer(True, run.state, "Restored.")
+
+    def own(self, run_id, token, wish: str) -> RunRecord:
+        """A run of whoever has this token. Raises NotYours."""
+        run = self.store.run(run_id) if is_run_id(run_id) else None
+        if run is None:
+            raise NotYours("gone", "There is no such run any more.")
+        if not isinstance(token, str) or not secrets.compare_digest(hash_token(token), run.owner):
+            raise NotYours(run.state, f"Only whoever started this run can {wish}.")
+        return run
+
+    def waits(self) -> dict[str, float | None]:
+        """Seconds until each waiting run of this queue will begin, about; None where that is not known."""
+        at, waits = self._waits
+        if time.monotonic() - at > WAITS_HOLD:
+            waits = expected_waits(
+                [self._left_of(worker.run_id) for worker in list(self._workers)],
+                [(run.id, run.seconds) for run in self.store.line(self._app.queue)],
+                self._workers_at_most,
+            )
+            self._waits = time.monotonic(), waits
+        return waits
+
+    def _left_of(self, run_id: str) -> float | None:
+        run = self.store.run(run_id)
+        return None if run is None else self.left(run)
+
+    def left(self, run: RunRecord) -> float | None:
+        """Seconds that a run which trains still needs, by its pace so far, else by what was estimated; None where
+        neither is known."""
+        last, steps = self.store.last_step(run.id), (run.summary or {}).get("steps")
+        if run.started is None:
+            return None
+        if last and steps:
+            step, at = last
+            return max(0.0, (at - run.started) / step * (steps - step))
+        return None if run.seconds is None else max(0.0, run.seconds - (time.time() - run.started))
+
+    def progress(self, run: RunRecord) -> float:
+        """How much of a run is done, 0 to 1."""
+        last, steps = self.store.last_step(run.id), (run.summary or {}).get("steps")
+        return last[0] / steps if last and steps else 0.0
+
+    @property
+    def workers(self) -> int:
+        """How many runs train at the same time, at most."""
+        return self._workers_at_most
+
+    def running(self) -> tuple[RunRecord, ...]:
+        """The runs of this queue that train now."""
+        return self.store.runs("running", queue=self._app.queue)
+
+    def places(self) -> dict[str, int]:
+        """The place in line, from 1, of every run that waits, in order."""
+        return {run.id: place for place, run in enumerate(self.store.line(self._app.queue), 1)}
+
+    def clock(self) -> int:
+        """Goes on every two seconds while a run trains, so that what is known of it is looked at anew."""
+        return int(time.monotonic() / 2) if self._workers else 0
 
     def poll(self, run_id, since=0, limit=500) -> dict:
         """What is new in a run since a cursor, ready for JSON; {"state": "gone"} for a run that is not known.
 
         Whatever the arguments are, there is an answer.
 
-        state       queued, running, finished, stopped or failed; `stopping` while a wish to stop is on its way
-        position    place in line from 1, 0 when not waiting
+        state       queued, running, paused, finished, stopped or failed; `stopping` and `pausing` while a wish to stop
+                    or to rest is on its way
+        position    place in line from 1, 0 when not waiting; `wait` is about how many seconds that will take, None
+                    where it is not known
         events      `events.to_dict` of each event after `since`, in order, at most `limit`; null for a number that is
                     not finite; `times` holds when each was written
         since, next the cursor this begins at (0 where the one asked for cannot be) and the one to ask with next
@@ -165,9 +365,11 @@ class Queue:
             "id": run.id,
             "state": run.state,
             "stopping": run.state == "running" and run.stop_requested is not None,
+            "pausing": run.state == "running" and run.pause_requested is not None,
             "reason": run.reason,
             "position": look.position,
-            "events": [json.loads(text, parse_constant=_null) for _, _, text in events],
+            "wait": self.waits().get(run.id) if look.position else None,
+            "events": [json.loads(text, parse_constant=no_constant) for _, _, text in events],
             "times": [round(at, 3) for _, at, _ in events],
             "since": look.since,
             "next": events[-1][0] if events else look.since,
@@ -183,11 +385,6 @@ class Queue:
     def trains(self) -> bool:
         """Whether a run is going on right now."""
         return bool(self.store.runs("running"))
-
-    @property
-    def workers(self) -> int:
-        """How many runs may train at once."""
-        return self._workers_at_most
 
     def lives(self) -> bool:
         """Whether the thread that starts and ends workers is at work."""
@@ -225,9 +422,11 @@ class Queue:
                 self._tidy_at = 0.0
 
     def _record_end(self, run_id: str, code: int) -> None:
-        """Give a run whose worker has ended its last event, where the worker could not."""
+        """Give a run whose worker has ended its last event, where the worker could not; one that rests has told so."""
         remove_halves(self.store.folder(run_id))
         run, epoch = self.store.run(run_id), self.store.last_epoch(run_id)
+        if run.state == "paused":
+            return
         if run.stop_requested is not None:
             self.store.append(run_id, Stopped(epoch))
         else:
@@ -243,8 +442,10 @@ class Queue:
             log.info("Removed %d runs and the weights of %d: %d bytes.", len(done.runs), len(done.weights), done.freed)
 
     def _hurry_the_stopping(self) -> None:
-        now = time.monotonic()
+        now, minutes = time.monotonic(), self.rules.minutes
         for worker in self._workers:
+            if worker.deadline is None and minutes is not None and now - worker.began > 60 * minutes:
+                self.store.request_stop(worker.run_id, self.rules.too_long)
             if worker.deadline is None and self.store.stop_requested(worker.run_id):
                 worker.deadline = now + self._stop_grace
             if worker.deadline is not None and now >= worker.deadline:
@@ -252,11 +453,13 @@ class Queue:
 
     def _start_the_next(self) -> None:
         while len(self._workers) < self._workers_at_most:
-            run = self.store.take_next(self._app.queue)
+            taken = sum(worker.memory for worker in self._workers)
+            room = None if self._memory is None or not taken else self._memory - taken
+            run = self.store.take_next(self._app.queue, room)
             if run is None:
                 return
             try:
-                self._workers.append(Worker(run.id, self._start(run)))
+                self._workers.append(Worker(run.id, self._start(run), run.memory, time.monotonic()))
             except OSError as error:
                 self.store.append(run.id, Failed(f"The training process could not be started: {error}."))
 
@@ -304,23 +507,26 @@ def end_runs(store: Store, runs: tuple[RunRecord, ...]) -> None:
     for run in runs:
         if run.stop_requested is not None:
             store.append(run.id, Stopped(store.last_epoch(run.id)))
+        elif run.state == "queued" and store.has_paused(run.id):
+            store.rest(run.id)
         else:
             reason = APP_GONE_RUNNING if run.state == "running" else APP_GONE_QUEUED
             store.append(run.id, Failed(reason, store.last_epoch(run.id)))
 
 
 def workers_from_environment() -> int:
-    """EXPLORER_WORKERS, 1 where it is not set; raises ValueError for what is no whole number from 1 to 64."""
-    text = os.environ.get("EXPLORER_WORKERS", "1")
+    """EXPLORER_WORKERS; where it is not set one, and one more for every further four cores, at most 8. Raises
+    ValueError for what is no whole number from 1 to 64."""
+    text = os.environ.get("EXPLORER_WORKERS", str(max(1, min(8, usable_cores() // 4))))
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise ValueError(f"EXPLORER_WORKERS is how many runs train at once, a whole number from 1 to 64, not {text!r}.")
     return int(text)
 
 
-def threads_from_environment() -> int:
-    """OMP_NUM_THREADS where it is a number, else all usable cores but one, at least 1."""
+def threads_from_environment(workers: int = 1) -> int:
+    """OMP_NUM_THREADS where it is a number, else each worker's share of all usable cores but one, at least 1."""
     text = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(text) if text.isdecimal() else usable_cores() - 1)
+    return max(1, int(text) if text.isdecimal() else (usable_cores() - 1) // workers)
 
 
 def worker_environment(threads: int) -> dict[str, str]:
@@ -335,9 +541,67 @@ def worker_environment(threads: int) -> dict[str, str]:
     }
 
 
+def expected_waits(
+    left: Sequence[float | None], line: Sequence[tuple[str, float | None]], workers: int
+) -> dict[str, float | None]:
+    """When each run of a line begins, in seconds from now.
+
+    left  seconds that the running ones still need   line  ids and seconds of those that wait, in order
+    Behind one of which that is not known, nothing is.
+    """
+    free = sorted([math.inf if seconds is None else seconds for seconds in left] + [0.0] * (workers - len(left)))
+    waits: dict[str, float | None] = {}
+    for run_id, seconds in line:
+        begins = heappop(free) if free else math.inf
+        waits[run_id] = None if math.isinf(begins) else begins
+        heappush(free, math.inf if seconds is None else begins + seconds)
+    return waits
+
+
+def hand_on(begin: Begin, folder: Path) -> None:
+    """Give a new run's folder the weights that it begins with. Raises SpecError, one sentence, where they are gone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        share(begin.weights, folder / START)
+        share(begin.description, folder / START_DESCRIPTION)
+    except FileNotFoundError as error:
+        remove_folder(folder)
+        raise SpecError("run", "The weights of that run are gone, so it cannot be continued: run it again.") from error
+
+
+def share(file: Path, place: Path) -> None:
+    """Have a file in another place as well, in the same bytes of the disk where that can be had."""
+    try:
+        os.link(file, place)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(file, place)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_secret(given) -> bool:
+    """Could this be the secret of somebody's browser, whoever sent it?"""
+    return isinstance(given, str) and SECRET.fullmatch(given) is not None
+
+
 def is_run_id(given) -> bool:
     """Could this be the id of a run, whoever sent it?"""
     return isinstance(given, str) and len(given) <= 64 and given.isascii()
+
+
+def specs_of(run: RunRecord):
+    """The spec and the train spec of a record; SpecError for one of another version."""
+    return spec_from_dict(run.family, run.spec), train_from_dict(run.train)
+
+
+def _refused(error: NotYours) -> Answer:
+    state, sentence = error.args
+    return Answer(False, state, sentence)
 
 
 def _cursor(since) -> int:
@@ -346,7 +610,3 @@ def _cursor(since) -> int:
 
 def _limit(limit) -> int:
     return limit if isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit <= 500 else 500
-
-
-def _null(constant: str) -> None:
-    """NaN and infinity are not JSON: a page that reads strictly gets null."""

@@ -16,9 +16,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from explorer.home import home
-from explorer.train.events import ENDINGS, EpochDone, Event, Failed, Finished, Started, Stopped, to_dict
+from explorer.jobs.fair import Waiting, fair_order
+from explorer.jobs.summary import summarise
+from explorer.train.events import (
+    ENDINGS,
+    EpochDone,
+    Event,
+    Failed,
+    Finished,
+    Paused,
+    Resumed,
+    Started,
+    Step,
+    Stopped,
+    to_dict,
+)
 
 FILE = "runs.sqlite"
+MOST_STEPS = 512  # that a summary reads
 ENDED = {Finished: "finished", Stopped: "stopped", Failed: "failed"}
 
 # One tuple of statements for each schema number: to change the schema, add a tuple, and never touch those before it.
@@ -35,6 +50,28 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE events (
             run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, seq INTEGER NOT NULL, time REAL NOT NULL,
             kind TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY (run, seq))""",
+    ),
+    (
+        *(
+            f"ALTER TABLE runs ADD COLUMN {column}"
+            for column in (
+                "name TEXT NOT NULL DEFAULT ''",
+                "note TEXT NOT NULL DEFAULT ''",
+                "pinned INTEGER NOT NULL DEFAULT 0",
+                "deleted REAL",
+                "parent TEXT NOT NULL DEFAULT ''",
+                "memory INTEGER NOT NULL DEFAULT 0",
+                "seconds REAL",
+                "turn INTEGER NOT NULL DEFAULT 0",
+                "pause_requested REAL",
+                "stop_reason TEXT NOT NULL DEFAULT ''",
+                "summary TEXT",
+                "revision INTEGER NOT NULL DEFAULT 0",
+            )
+        ),
+        "CREATE INDEX runs_by_owner ON runs (owner, number)",
+        "CREATE INDEX runs_by_revision ON runs (revision)",
+        "CREATE INDEX runs_by_turn ON runs (owner, turn)",
     ),
 )
 
@@ -56,7 +93,12 @@ class App:
 class RunRecord:
     """One row of `runs`; times in seconds since 1970, `owner` a hash of the token, dictionaries as they were given.
 
-    state   queued, running, finished, stopped or failed
+    state   queued, running, paused, finished, stopped or failed
+    name, note, pinned, deleted   what its owner made of it; `deleted` is when, None for what is there
+    parent  id of the run whose weights it began with, "" for none
+    memory, seconds   what it was thought to need: bytes, and how long it would train; 0 and None where unknown
+    summary     see `jobs.summary`; None where nothing was summed up yet
+    revision    rises with everything that a list of runs shows, over all runs of the file
     """
 
     id: str
@@ -75,7 +117,24 @@ class RunRecord:
     device: str
     pid: int | None
     pid_mark: str | None
+    name: str
+    note: str
+    pinned: bool
+    deleted: float | None
+    parent: str
+    memory: int
+    seconds: float | None
+    pause_requested: float | None
+    stop_reason: str
+    summary: dict | None
+    revision: int
+    number: int
     app: App
+
+    @property
+    def epochs(self) -> int:
+        """Whole epochs whose weights are kept, as last summed up."""
+        return (self.summary or {}).get("done", 0)
 
 
 @dataclass(frozen=True)
@@ -132,19 +191,42 @@ class Store:
 
     # Runs
 
-    def add(self, run_id: str, token: str, family: str, spec: dict, train: dict, app: App, *, at_most: int) -> int:
-        """Put a run at the end of the line of its app and return its place in it; 0, and no run, if `at_most` wait."""
+    def add(
+        self,
+        run_id: str,
+        token: str,
+        family: str,
+        spec: dict,
+        train: dict,
+        app: App,
+        *,
+        at_most: int,
+        each: int | None = None,
+        parent: str = "",
+        memory: int = 0,
+        seconds: float | None = None,
+    ) -> int:
+        """Put a run into the line of its app and return its place in it; 0, and no run, if `at_most` wait.
+
+        each  how many may wait of one person; -1, and no run, where so many do
+        """
+        owner = hash_token(token)
         with self._write() as db:
-            waiting = db.execute("SELECT count(*) FROM runs WHERE state = 'queued' AND queue = ?", (app.queue,))
-            place = waiting.fetchone()[0] + 1
-            if place > at_most:
+            line = _line(db, app.queue)
+            if len(line) >= at_most:
                 return 0
+            if each is not None and sum(run.person == owner for run in line) >= each:
+                return -1
             db.execute(
-                "INSERT INTO runs (id, owner, family, spec, train, state, created, queue, app_pid, app_mark)"
-                " VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?)",
-                (run_id, hash_token(token), family, json.dumps(spec), json.dumps(train), time.time(), *_row_of(app)),
-            )
-            return place
+                "INSERT INTO runs (id, owner, family, spec, train, state, created, queue, app_pid, app_mark, parent,"
+                " memory, seconds) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    run_id, owner, family, json.dumps(spec), json.dumps(train), time.time(), *_row_of(app), parent,
+                    memory, seconds,
+                ),
+            )  # fmt: skip
+            _revise(db, run_id)
+            return _position(db, db.execute("SELECT * FROM runs WHERE id = ?", (run_id,)).fetchone())
 
     def run(self, run_id: str) -> RunRecord | None:
         """The record of a run, None where there is no such run."""
@@ -159,6 +241,43 @@ class Store:
         with self._read() as db:
             rows = db.execute(sql, (*states, *([] if queue is None else [queue]))).fetchall()
         return tuple(_record(row) for row in rows)
+
+    def latest(self, state: str, most: int) -> tuple[RunRecord, ...]:
+        """The last runs that came into the store and are in this state, the newest first."""
+        with self._read() as db:
+            rows = db.execute("SELECT * FROM runs WHERE state = ? ORDER BY number DESC LIMIT ?", (state, most))
+            return tuple(_record(row) for row in rows.fetchall())
+
+    def runs_of(self, owner: str) -> tuple[RunRecord, ...]:
+        """All runs of an owner (a hash of a token) that are not deleted, the newest first."""
+        with self._read() as db:
+            rows = db.execute("SELECT * FROM runs WHERE owner = ? AND deleted IS NULL ORDER BY number DESC", (owner,))
+            return tuple(_record(row) for row in rows.fetchall())
+
+    def revision(self) -> int:
+        """Rises with every change of what a list of runs shows."""
+        with self._read() as db:
+            return db.execute("SELECT coalesce(max(revision), 0) FROM runs").fetchone()[0]
+
+    def change(self, run_id: str, **values) -> bool:
+        """Set `name`, `note`, `pinned` or `deleted` of a run; False where there is none."""
+        unknown = set(values) - {"name", "note", "pinned", "deleted"}
+        if unknown:
+            raise TypeError(f"A run has no {min(unknown)!r} that could be set.")
+        columns = ", ".join(f"{name} = ?" for name in values)
+        with self._write() as db:
+            done = db.execute(f"UPDATE runs SET {columns} WHERE id = ?", (*values.values(), run_id))
+            _revise(db, run_id)
+            return done.rowcount > 0
+
+    def line(self, queue: str) -> tuple[RunRecord, ...]:
+        """The runs that wait in a queue, in the order in which their turns will come."""
+        with self._read() as db:
+            records = {
+                row["number"]: _record(row)
+                for row in db.execute("SELECT * FROM runs WHERE state = 'queued' AND queue = ?", (queue,)).fetchall()
+            }
+            return tuple(records[run.number] for run in _line(db, queue))
 
     def remove(self, run_id: str) -> bool:
         """Remove a run that has ended, with its events; False where there is none, or it has not ended."""
@@ -176,18 +295,26 @@ class Store:
             )
         return (pages - free) * size
 
-    def take_next(self, queue: str) -> RunRecord | None:
-        """The run that has waited longest in this queue, now running; None where none waits."""
+    def take_next(self, queue: str, room: int | None = None) -> RunRecord | None:
+        """The run of this queue whose turn it is (`jobs.fair`), now running; None where none waits.
+
+        room  bytes that are free: None, and no run, where the next one needs more
+        """
         with self._write() as db:
-            row = db.execute(
-                "SELECT id FROM runs WHERE state = 'queued' AND queue = ? ORDER BY number LIMIT 1", (queue,)
-            ).fetchone()
-            if row is None:
+            line = _line(db, queue)
+            if not line:
+                return None
+            row = db.execute("SELECT id, memory FROM runs WHERE number = ?", (line[0].number,)).fetchone()
+            if room is not None and row["memory"] > room:
                 return None
             now = time.time()
+            turn = db.execute("SELECT max(turn) + 1 FROM runs").fetchone()[0]
             db.execute(
-                "UPDATE runs SET state = 'running', started = ?, heartbeat = ? WHERE id = ?", (now, now, row["id"])
+                "UPDATE runs SET state = 'running', started = coalesce(started, ?), heartbeat = ?, turn = ?"
+                " WHERE id = ?",
+                (now, now, turn, row["id"]),
             )
+            _revise(db, row["id"])
             return _record(db.execute("SELECT * FROM runs WHERE id = ?", (row["id"],)).fetchone())
 
     def check_in(self, run_id: str, pid: int, mark: str, versions: dict) -> None:
@@ -198,17 +325,52 @@ class Store:
                 (pid, mark, json.dumps(versions), time.time(), run_id),
             )
 
-    def request_stop(self, run_id: str) -> str:
-        """Ask a run to stop and return its state before: one that waits ends at once, one that has ended stays so."""
+    def request_stop(self, run_id: str, reason: str = "") -> str:
+        """Ask a run to stop and return its state before: one that waits or rests ends at once, one that has ended
+        stays so. `reason` is a sentence where it is not its owner who wants it."""
         with self._write() as db:
             state = db.execute("SELECT state FROM runs WHERE id = ?", (run_id,)).fetchone()["state"]
-            if state in ("queued", "running"):
+            if state in ("queued", "running", "paused"):
                 db.execute(
-                    "UPDATE runs SET stop_requested = coalesce(stop_requested, ?) WHERE id = ?", (time.time(), run_id)
+                    "UPDATE runs SET stop_reason = iif(stop_requested IS NULL, ?, stop_reason),"
+                    " stop_requested = coalesce(stop_requested, ?) WHERE id = ?",
+                    (reason, time.time(), run_id),
                 )
-            if state == "queued":
-                _append(db, run_id, Stopped())
+                _revise(db, run_id)
+            if state in ("queued", "paused"):
+                _append(db, run_id, Stopped(_last_epoch(db, run_id)))
             return state
+
+    def request_pause(self, run_id: str) -> str:
+        """Ask a run to rest after the epoch that it is in; returns its state. Only one that trains can."""
+        with self._write() as db:
+            state = db.execute("SELECT state FROM runs WHERE id = ?", (run_id,)).fetchone()["state"]
+            if state == "running":
+                db.execute(
+                    "UPDATE runs SET pause_requested = coalesce(pause_requested, ?) WHERE id = ?",
+                    (time.time(), run_id),
+                )
+                _revise(db, run_id)
+            return state
+
+    def resume(self, run_id: str, app: App) -> str:
+        """Put a run that rests into the line of an app, and return the state it had."""
+        with self._write() as db:
+            state = db.execute("SELECT state FROM runs WHERE id = ?", (run_id,)).fetchone()["state"]
+            if state == "paused":
+                db.execute(
+                    "UPDATE runs SET state = 'queued', pause_requested = NULL, queue = ?, app_pid = ?, app_mark = ?"
+                    " WHERE id = ?",
+                    (*_row_of(app), run_id),
+                )
+                _revise(db, run_id)
+            return state
+
+    def pause_requested(self, run_id: str) -> bool:
+        """Has somebody asked this run to rest?"""
+        with self._read() as db:
+            row = db.execute("SELECT pause_requested FROM runs WHERE id = ?", (run_id,)).fetchone()
+        return row is not None and row["pause_requested"] is not None
 
     def stop_requested(self, run_id: str) -> bool:
         """Has somebody asked this run to stop?"""
@@ -229,11 +391,33 @@ class Store:
     def last_epoch(self, run_id: str) -> int:
         """How many whole epochs a run has told of."""
         with self._read() as db:
+            return _last_epoch(db, run_id)
+
+    def epochs_of(self, run_id: str) -> tuple[dict, ...]:
+        """All EpochDone of a run, in order, as `events.to_dict` gives them."""
+        with self._read() as db:
+            return _told(db, run_id, EpochDone)
+
+    def has_paused(self, run_id: str) -> bool:
+        """Has this run rested before, so that it goes on instead of beginning?"""
+        with self._read() as db:
+            return bool(_told(db, run_id, Paused))
+
+    def rest(self, run_id: str) -> bool:
+        """Let a run that was to go on rest again, since its app has gone; False where it does not wait."""
+        with self._write() as db:
+            done = db.execute("UPDATE runs SET state = 'paused' WHERE id = ? AND state = 'queued'", (run_id,))
+            _revise(db, run_id)
+            return done.rowcount > 0
+
+    def last_step(self, run_id: str) -> tuple[int, float] | None:
+        """The number of a run's last batch and when it was, in seconds since 1970; None before the first."""
+        with self._read() as db:
             row = db.execute(
-                "SELECT data FROM events WHERE run = ? AND kind = ? ORDER BY seq DESC LIMIT 1",
-                (run_id, EpochDone.__name__),
+                "SELECT data, time FROM events WHERE run = ? AND kind = ? ORDER BY seq DESC LIMIT 1",
+                (run_id, Step.__name__),
             ).fetchone()
-        return json.loads(row["data"])["epoch"] if row else 0
+        return (json.loads(row["data"])["step"], row["time"]) if row else None
 
     def look(self, run_id: str, since: int, limit: int) -> Look | None:
         """A run and at most `limit` of its events after number `since`, all of one moment; None: no such run.
@@ -340,7 +524,7 @@ def write_ahead(connection: sqlite3.Connection, seconds: float) -> None:
 
 
 def _append(db: sqlite3.Connection, run_id: str, event: Event) -> bool:
-    row = db.execute("SELECT state FROM runs WHERE id = ?", (run_id,)).fetchone()
+    row = db.execute("SELECT state, stop_reason FROM runs WHERE id = ?", (run_id,)).fetchone()
     if row is None or row["state"] in ENDED.values():
         return False
     now = time.time()
@@ -352,17 +536,72 @@ def _append(db: sqlite3.Connection, run_id: str, event: Event) -> bool:
     db.execute("UPDATE runs SET heartbeat = ? WHERE id = ?", (now, run_id))
     if isinstance(event, Started):
         db.execute("UPDATE runs SET device = ? WHERE id = ?", (event.device, run_id))
+    if isinstance(event, Paused):
+        db.execute("UPDATE runs SET state = 'paused', pause_requested = NULL WHERE id = ?", (run_id,))
     if isinstance(event, ENDINGS):
         state, reason = ENDED[type(event)], getattr(event, "reason", "").encode(errors="replace").decode()
+        if isinstance(event, Stopped):
+            reason = reason or row["stop_reason"]
         db.execute("UPDATE runs SET state = ?, reason = ?, ended = ? WHERE id = ?", (state, reason, now, run_id))
+    if isinstance(event, (Started, EpochDone, Paused, Resumed, *ENDINGS)):
+        summary = json.dumps(_summary(db, run_id))
+        db.execute("UPDATE runs SET summary = ? WHERE id = ?", (summary, run_id))
+        _revise(db, run_id)
     return True
+
+
+def _summary(db: sqlite3.Connection, run_id: str) -> dict:
+    """What a list of runs tells of this one, from its events."""
+    started = _told(db, run_id, Started)
+    steps = started[0]["steps"] if started else 0
+    return summarise(
+        started[0] if started else None,
+        _told(db, run_id, EpochDone),
+        [step["smooth"] for step in _told(db, run_id, Step, every=max(1, steps // MOST_STEPS))],
+    )
+
+
+def _told(db: sqlite3.Connection, run_id: str, kind: type, every: int = 1) -> tuple[dict, ...]:
+    """Events of one kind in order, or about one in `every`."""
+    sql = "SELECT data FROM events WHERE run = ? AND kind = ? AND seq % ? = 0 ORDER BY seq"
+    return tuple(json.loads(row["data"]) for row in db.execute(sql, (run_id, kind.__name__, every)).fetchall())
+
+
+def _last_epoch(db: sqlite3.Connection, run_id: str) -> int:
+    row = db.execute(
+        "SELECT data FROM events WHERE run = ? AND kind = ? ORDER BY seq DESC LIMIT 1", (run_id, EpochDone.__name__)
+    ).fetchone()
+    return json.loads(row["data"])["epoch"] if row else 0
+
+
+def _revise(db: sqlite3.Connection, run_id: str) -> None:
+    db.execute("UPDATE runs SET revision = (SELECT max(revision) + 1 FROM runs) WHERE id = ?", (run_id,))
+
+
+def _line(db: sqlite3.Connection, queue: str) -> tuple[Waiting, ...]:
+    """The line of a queue in the order in which turns will come."""
+    rows = db.execute("SELECT number, owner FROM runs WHERE state = 'queued' AND queue = ?", (queue,)).fetchall()
+    waiting = [Waiting(row["number"], row["owner"]) for row in rows]
+    if len(waiting) < 2:
+        return tuple(waiting)
+    running = db.execute(
+        "SELECT owner, count(*) AS n FROM runs WHERE state = 'running' AND queue = ? GROUP BY owner", (queue,)
+    ).fetchall()
+    turns = {
+        person: db.execute("SELECT max(turn) AS turn FROM runs WHERE owner = ?", (person,)).fetchone()["turn"]
+        for person in {run.person for run in waiting}
+    }
+    return fair_order(waiting, {row["owner"]: row["n"] for row in running}, turns)
 
 
 def _position(db: sqlite3.Connection, row: sqlite3.Row) -> int:
     if row["state"] != "queued":
         return 0
-    sql = "SELECT count(*) FROM runs WHERE state = 'queued' AND queue = ? AND number <= ?"
-    return db.execute(sql, (row["queue"], row["number"])).fetchone()[0]
+    return [run.number for run in _line(db, row["queue"])].index(row["number"]) + 1
+
+
+def no_constant(constant: str) -> None:
+    """NaN and infinity are not JSON: who reads strictly gets null."""
 
 
 def _row_of(app: App) -> tuple[str, int, str]:
@@ -374,4 +613,6 @@ def _record(row: sqlite3.Row | None) -> RunRecord | None:
         return None
     values = {name: row[name] for name in row.keys() if name in RunRecord.__dataclass_fields__}  # noqa: SIM118
     values |= {name: json.loads(row[name]) for name in ("spec", "train", "versions")}
+    summary = json.loads(row["summary"], parse_constant=no_constant) if row["summary"] else None
+    values |= {"pinned": bool(row["pinned"]), "summary": summary}
     return RunRecord(**values, app=App(row["queue"], row["app_pid"], row["app_mark"]))

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module, metadata
 from pathlib import Path
 
 from explorer.jobs.process import birth_mark, die_with
 from explorer.jobs.record import spec_from_dict, train_from_dict
 from explorer.jobs.store import RunRecord, Store
-from explorer.train.events import ENDINGS, Activations, Failed
+from explorer.train.events import ENDINGS, Activations, Failed, Paused, Stopped
 from explorer.train.reason import reason_of
 
 FIT = "explorer.train.learner:fit"
@@ -49,11 +50,15 @@ def work(store: Store, record: RunRecord, fit: str = FIT) -> None:
             spec_from_dict(record.family, record.spec),
             train_from_dict(record.train),
             stop=StopFlag(store, record.id),
+            pause=lambda: store.pause_requested(record.id),
             weights_out=store.folder(record.id),
             look=look_inside,
+            resume=store.has_paused(record.id),
         )
         for event in events:
-            if not store.append(record.id, event) or isinstance(event, ENDINGS):
+            if isinstance(event, (Stopped, Failed)):
+                event = replace(event, epoch=max(event.epoch, store.last_epoch(record.id)))
+            if not store.append(record.id, event) or isinstance(event, (*ENDINGS, Paused)):
                 return
         reason = "Training came to its end without saying whether it succeeded."
     except Exception as error:

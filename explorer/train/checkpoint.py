@@ -6,19 +6,28 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from explorer.files import write_whole
 from explorer.spec import ClassifierSpec, TrainSpec, UnetSpec
-
-WEIGHTS, DESCRIPTION = "last.safetensors", "spec.json"
+from explorer.train.places import DESCRIPTION, WEIGHTS
 
 
 def save_weights(folder: Path, model: nn.Module, epoch: int) -> Path:
     """Write the state_dict, keys unchanged, to folder/last.safetensors; its metadata holds the epoch (0: the start)."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     return write_whole(folder / WEIGHTS, lambda path: save_file(tensors, path, metadata={"epoch": str(epoch)}))
+
+
+def load_weights(file: Path, model: nn.Module) -> None:
+    """Fill a model with what `save_weights` wrote; ValueError, one sentence, where that is gone or does not fit."""
+    try:
+        model.load_state_dict(load_file(file))
+    except Exception as error:
+        raise ValueError(
+            "The weights that this run was to go on with are gone or belong to another model: run it from its start."
+        ) from error
 
 
 def save_description(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +19,12 @@ from explorer.models.build import Built, build_model
 from explorer.models.groups import freeze
 from explorer.spec import COLOUR, SEGMENTATION, STYLE, TrainSpec, UnetSpec
 from explorer.train.aside import Halted, aside
-from explorer.train.checkpoint import save_description, save_weights
+from explorer.train.control import Control, begun, keeper, resumed, start_stats
 from explorer.train.dense_tasks import Restoration, Sample, Segmentation, Style, Styling, denormalise
 from explorer.train.device import pick_device
 from explorer.train.diagnose import dry_run, growth_sentence
-from explorer.train.events import EpochDone, Event, Finished, Note, Stopped
-from explorer.train.looks import Look, Looks, epochs_to_look
+from explorer.train.events import EpochDone, Event, Finished, Note, Paused, Resumed, Stopped
+from explorer.train.looks import Looks, epochs_to_look
 from explorer.train.loop import Loaders, train_loop
 from explorer.train.losses import Critic
 from explorer.train.paint import picture_uri
@@ -56,46 +55,49 @@ Task = Segmentation | Restoration | Styling
 def run_dense(
     spec: UnetSpec,
     train_spec: TrainSpec,
-    device: str | None,
-    stop: Callable[[], bool],
-    weights_out: Path | None,
-    look: Look | None,
+    control: Control,
 ) -> Iterator[Event]:
     """The events of one run; raises what `learner.fit` turns into Failed."""
     start = time.perf_counter()
-    where = pick_device(device)
+    where = pick_device(control.device)
 
     torch.manual_seed(train_spec.seed)
-    built = yield from aside(lambda tell: build_model(spec, progress=telling(tell, spec.body.arch)), stop)
-    dataset = yield from aside(lambda tell: load_data(spec, train_spec, tell), stop)
+    built = yield from aside(lambda tell: build_model(spec, progress=telling(tell, spec.body.arch)), control.stop)
+    dataset = yield from aside(lambda tell: load_data(spec, train_spec, tell), control.stop)
     plan = phases(train_spec, len(built.groups))
     check_fit(built.model, spec, train_spec, dataset)
     dry_run(built.model, built.example_inputs[0])
     if adds_to_input(spec):
         start_at_nothing(built.model)
     learning = freeze(built.model, built.groups, plan[0].frozen, train_spec.train_bn)
-    yield from _notes(spec, train_spec, built, dataset, plan, learning)
+    if not control.resume:
+        yield from _notes(spec, train_spec, built, dataset, plan, learning)
 
-    stats = statistics(spec, built.weights.source)
+    stats = start_stats(control, statistics(spec, built.weights.source))
     model = place(built.model, where)
     loaders = create_loaders(dataset, train_spec, stats, where)
     epochs = sum(phase.epochs for phase in plan)
     task = yield from aside(
-        lambda tell: create_task(spec, train_spec, dataset, model, loaders, stats, epochs, stop), stop
+        lambda tell: create_task(spec, train_spec, dataset, model, loaders, stats, epochs, control.stop), control.stop
     )
-    if weights_out:
-        save_description(weights_out, spec, train_spec, dataset.classes, stats)
-        save_weights(weights_out, model, epoch=0)
+    looks = Looks(control.look, model, task.sample.x[:LOOKED_AT], epochs)
+    keep = keeper(control, spec, train_spec, model, dataset.classes, stats)
 
-    sizes = len(dataset.train), len(dataset.valid)
-    yield started(built, learning, plan, loaders.steps, sizes, dataset.classes, where)
-    yield task.told()
-    yield from task.outputs(model, 0)
-    precision, chosen = choose_precision(train_spec.precision, model, task, *next(iter(loaders.valid())))
-    if chosen:
-        yield chosen
-    looks = Looks(look, model, task.sample.x[:LOOKED_AT], epochs)
-    yield from looks.after(0)
+    state = resumed(control, model)
+    if state is None:
+        yield from begun(control, model)
+        keep(0)
+        sizes = len(dataset.train), len(dataset.valid)
+        yield started(built, learning, plan, loaders.steps, sizes, dataset.classes, where)
+        yield task.told()
+        yield from task.outputs(model, 0)
+        precision, chosen = choose_precision(train_spec.precision, model, task, *next(iter(loaders.valid())))
+        if chosen:
+            yield chosen
+        yield from looks.after(0)
+    else:
+        precision = state.precision
+        yield Resumed(state.epoch)
 
     last, trained = None, 0.0
     torch.manual_seed(train_spec.seed)
@@ -108,11 +110,14 @@ def run_dense(
         wd=train_spec.wd,
         train_bn=train_spec.train_bn,
         precision=precision,
-        stop=stop,
-        keep=lambda epoch: weights_out and save_weights(weights_out, model, epoch),
+        stop=control.stop,
+        keep=keep,
+        pause=control.pause,
+        leave=control.leave,
+        state=state,
     ):
         yield event
-        if isinstance(event, Stopped):
+        if isinstance(event, (Stopped, Paused)):
             return
         if isinstance(event, EpochDone):
             last, trained = event, trained + event.seconds
@@ -161,6 +166,7 @@ def create_loaders(dataset: DenseSet, train_spec: TrainSpec, stats: Stats | None
         train=lambda: dense_batches(dataset.train, size, **order, **feed),
         valid=lambda: dense_batches(dataset.valid, size, **plain, **feed),
         steps=count_batches(len(dataset.train), size, drop_last=True),
+        generator=generator,
     )
 
 

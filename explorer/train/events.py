@@ -4,6 +4,8 @@ The order is (Progress | Note)* Started ValidSample Activations? (Step* EpochDon
 Finished; the last notes say what came of the run, and a Note may stand where Activations could not be had. A run may
 break off anywhere: then exactly one Stopped or Failed takes the place of all that would follow.
 
+After an epoch a run may pause, (Paused Resumed)?; the steps go on where they ended.
+
 Where the answers are masks or pictures: … Started PictureSample Outputs Activations? (Step* EpochDone Activations?
 Outputs?)* …
 """
@@ -166,10 +168,28 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """It rests after a whole epoch, to go on later as if nothing had been; its process ends."""
+
+    epoch: int
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """It goes on after that epoch, in another process."""
+
+    epoch: int
+
+
+@dataclass(frozen=True)
 class Stopped:
-    """The person stopped it; weights of the last whole epoch are kept (0: none was finished)."""
+    """It was stopped; weights of the last whole epoch are kept (0: none was finished).
+
+    reason  one sentence where it was not the person who stopped it: a limit of the host
+    """
 
     epoch: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,6 +218,8 @@ Event = (
     | Activations
     | PictureSample
     | Outputs
+    | Paused
+    | Resumed
     | Stopped
     | Failed
     | Finished

@@ -14,9 +14,11 @@ from explorer.train.events import (
     Finished,
     Note,
     Outputs,
+    Paused,
     PictureSample,
     Predictions,
     Progress,
+    Resumed,
     Started,
     Step,
     Stopped,
@@ -28,7 +30,7 @@ from explorer.train.events import (
 class History:
     """All that events have told of a run.
 
-    state         "waiting", "preparing", "running", then "finished", "stopped" or "failed"
+    state         "waiting", "preparing", "running", "paused", then "finished", "stopped" or "failed"
     started       sizes, classes and device, once known
     steps, losses, smooth, lrs   one entry a batch: step from 1, loss, smoothed loss, the head's rate
     epochs        one EpochDone a whole epoch
@@ -39,9 +41,10 @@ class History:
     outputs       what was made of them, one Outputs each time, epoch 0 first
     notes         what the person should know
     progress      of the preparation that goes on now; None while it trains
-    reason        why it failed, one sentence; "" otherwise
+    reason        why it failed, or what stopped it, one sentence; "" otherwise
     kept_epochs   whole epochs whose weights are kept
-    started_at, at   clock of Started and of the last event, in seconds; None where no clock was given
+    started_at, at   clock of Started and of the last event, in seconds; None where no clock was given. A pause moves
+                  `started_at` by as long as it took
     """
 
     state: str = "waiting"
@@ -134,10 +137,16 @@ def _with_event(history: History, event: Event, at: float | None) -> History:
             return replace(history, predictions=event)
         case Activations():
             return replace(history, activations=(*history.activations, event))
+        case Paused():
+            return replace(history, state="paused", kept_epochs=event.epoch)
+        case Resumed():
+            rested = at - history.at if at is not None and history.at is not None else 0.0
+            started_at = None if history.started_at is None else history.started_at + rested
+            return replace(history, state="running", started_at=started_at, progress=None)
         case Finished():
             return replace(history, state="finished", progress=None)
         case Stopped():
-            return replace(history, state="stopped", progress=None, kept_epochs=event.epoch)
+            return replace(history, state="stopped", progress=None, reason=event.reason, kept_epochs=event.epoch)
         case Failed():
             return replace(history, state="failed", progress=None, reason=event.reason, kept_epochs=event.epoch)
     raise TypeError(f"{type(event).__name__} is no event of a run.")

@@ -19,7 +19,7 @@ from explorer.models.build import Built, build_model
 from explorer.models.groups import freeze
 from explorer.spec import STYLE_IMAGE, ClassifierSpec, TrainSpec, UnetSpec
 from explorer.train.aside import Halted, aside
-from explorer.train.checkpoint import save_description, save_weights
+from explorer.train.control import Control, begun, keeper, never, resumed, start_stats
 from explorer.train.device import pick_device
 from explorer.train.diagnose import check_runs, growth_sentence
 from explorer.train.events import (
@@ -28,7 +28,9 @@ from explorer.train.events import (
     Failed,
     Finished,
     Note,
+    Paused,
     Predictions,
+    Resumed,
     Stopped,
     ValidSample,
 )
@@ -61,26 +63,32 @@ def fit(
     train_spec: TrainSpec,
     *,
     device: str | None = None,
-    stop: Callable[[], bool] | None = None,
+    stop: Callable[[], bool] = never,
+    pause: Callable[[], bool] = never,
     weights_out: Path | None = None,
     look: Look | None = None,
+    resume: bool = False,
 ) -> Iterator[Event]:
     """Train the model of `spec` as `train_spec` says; yields events in the order of `train.events`.
 
     device       "cuda", "mps", "cpu"; None for the best there is
     stop         asked between batches and while something downloads; True ends the run with Stopped
-    weights_out  folder for last.safetensors (the start's, then each whole epoch's weights, keys as `state_dict`) and
-                 spec.json, each written whole or not at all
+    pause        asked after each epoch but the last; True ends the events with Paused
+    weights_out  folder for last.safetensors (the start's, then each whole epoch's weights, keys as `state_dict`),
+                 spec.json and, of a paused run, state.safetensors, each written whole or not at all. With a
+                 start.safetensors and start.json in it, another run's files, the run begins with those weights
     look         makes an event of the model, two normalised valid pictures (2, C, H, W) and the epoch: before the
                  first epoch (0) and after each, unless it takes too long (`train.looks`). It never changes the run
+    resume       go on with a paused run: its weights and its state are in `weights_out`
 
     Never raises: whatever goes wrong is the last event, Failed, with one sentence. Seeds torch's global generator (it
     is meant for a process of its own), so the same specs give the same curve on the same machine.
     """
     epoch = 0
     try:
-        for event in _run_of(spec)(spec, train_spec, device, stop or (lambda: False), weights_out, look):
-            if isinstance(event, EpochDone):
+        control = Control(device, stop, pause, weights_out, look, resume)
+        for event in _run_of(spec)(spec, train_spec, control):
+            if isinstance(event, (EpochDone, Resumed)):
                 epoch = event.epoch
             yield event
     except Halted:
@@ -105,37 +113,39 @@ def _run_of(spec: ClassifierSpec | UnetSpec) -> Callable[..., Iterator[Event]]:
 def _run(
     spec: ClassifierSpec,
     train_spec: TrainSpec,
-    device: str | None,
-    stop: Callable[[], bool],
-    weights_out: Path | None,
-    look: Look | None,
+    control: Control,
 ) -> Iterator[Event]:
     start = time.perf_counter()
-    where = pick_device(device)
+    where = pick_device(control.device)
 
     torch.manual_seed(train_spec.seed)
-    built = yield from aside(lambda tell: build_model(spec, progress=telling(tell, spec.body.arch)), stop)
-    dataset = yield from aside(lambda tell: _load(spec, train_spec, tell), stop)
+    built = yield from aside(lambda tell: build_model(spec, progress=telling(tell, spec.body.arch)), control.stop)
+    dataset = yield from aside(lambda tell: _load(spec, train_spec, tell), control.stop)
     plan = phases(train_spec, len(built.groups))
     check_fit(built.model, spec, train_spec, dataset)
     check_runs(built.model, built.example_inputs[0], spec.n_out)
     learning = freeze(built.model, built.groups, plan[0].frozen, train_spec.train_bn)
-    yield from _notes(spec, train_spec, built, dataset, plan, learning)
+    if not control.resume:
+        yield from _notes(spec, train_spec, built, dataset, plan, learning)
 
-    stats = statistics(spec, built.weights.source)
+    stats = start_stats(control, statistics(spec, built.weights.source))
     model = place(built.model, where)
     loaders = create_loaders(dataset, train_spec, stats, where)
     task = Classification(len(dataset.classes), spread_sample(dataset.valid.labels.tolist(), SAMPLE))
-    if weights_out:
-        save_description(weights_out, spec, train_spec, dataset.classes, stats)
-        save_weights(weights_out, model, epoch=0)
-
-    sizes = len(dataset.train), len(dataset.valid)
-    yield started(built, learning, plan, loaders.steps, sizes, dataset.classes, where)
-    yield valid_sample(dataset.valid, task.sample)
     epochs = sum(phase.epochs for phase in plan)
-    looks = Looks(look, model, looked_at(dataset.valid, task.sample, stats, where), epochs)
-    yield from looks.after(0)
+    looks = Looks(control.look, model, looked_at(dataset.valid, task.sample, stats, where), epochs)
+    keep = keeper(control, spec, train_spec, model, dataset.classes, stats)
+
+    state = resumed(control, model)
+    if state is None:
+        yield from begun(control, model)
+        keep(0)
+        sizes = len(dataset.train), len(dataset.valid)
+        yield started(built, learning, plan, loaders.steps, sizes, dataset.classes, where)
+        yield valid_sample(dataset.valid, task.sample)
+        yield from looks.after(0)
+    else:
+        yield Resumed(state.epoch)
 
     valid_loss = trained = 0.0
     torch.manual_seed(train_spec.seed)
@@ -147,11 +157,14 @@ def _run(
         task,
         wd=train_spec.wd,
         train_bn=train_spec.train_bn,
-        stop=stop,
-        keep=lambda epoch: weights_out and save_weights(weights_out, model, epoch),
+        stop=control.stop,
+        keep=keep,
+        pause=control.pause,
+        leave=control.leave,
+        state=state,
     ):
         yield event
-        if isinstance(event, Stopped):
+        if isinstance(event, (Stopped, Paused)):
             return
         if isinstance(event, EpochDone):
             valid_loss, trained = event.valid_loss, trained + event.seconds
@@ -190,6 +203,7 @@ def create_loaders(dataset: DataSet, train_spec: TrainSpec, stats: Stats | None,
         ),
         valid=lambda: batches(dataset.valid, size, shuffle=False, drop_last=False, augment="none", **feed),
         steps=count_batches(len(dataset.train), size, drop_last=True),
+        generator=generator,
     )
 
 

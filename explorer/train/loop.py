@@ -8,15 +8,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from explorer.models.groups import Group, freeze
 from explorer.train.diagnose import first_not_finite
-from explorer.train.events import EpochDone, Event, Step, Stopped
+from explorer.train.events import EpochDone, Event, Paused, Step, Stopped
 from explorer.train.metrics import SmoothLoss
 from explorer.train.optim import create_optimizer, set_rates
 from explorer.train.precision import products
 from explorer.train.schedule import Phase
+from explorer.train.state import State, restore_optimizer, restore_random, state_of
 from explorer.train.tasks import Batch, Task
 
 
@@ -31,11 +32,13 @@ class Loaders:
     train    called once an epoch, gives that epoch's batches
     valid    called once an epoch, gives all valid images in the same order
     steps    batches that `train` gives
+    generator  of order and changes of the train set, where there is one
     """
 
     train: Callable[[], Iterable[Batch]]
     valid: Callable[[], Iterable[Batch]]
     steps: int
+    generator: Generator | None = None
 
 
 def train_loop(
@@ -50,6 +53,9 @@ def train_loop(
     precision: str = "float32",
     stop: Callable[[], bool] = lambda: False,
     keep: Callable[[int], None] = lambda epoch: None,
+    pause: Callable[[], bool] = lambda: False,
+    leave: Callable[[State], object] = lambda state: None,
+    state: State | None = None,
 ) -> Iterator[Event]:
     """Train: (Step* EpochDone …)*, where the task tells what follows, and Stopped when `stop` said so between batches.
 
@@ -57,16 +63,24 @@ def train_loop(
     running statistics of batch norm move in frozen groups as well, with and without `train_bn` (fastai facts G.4).
     With `precision` "bf16" convolutions and matrix products are of bfloat16, in training and validation; weights, what
     the optimiser does and the loss stay float32.
-    `keep(epoch)` is called when an epoch is whole and its valid loss finite, before its EpochDone.
+    `keep(epoch)` is called when an epoch is whole and its valid loss finite, before its EpochDone. When `pause` says
+    so after an epoch that is not the last, `leave(state)` is called and Paused is the last event; a model with that
+    epoch's weights and that `state` goes on to the same events as without the pause, to the last bit.
     Raises Diverged for a loss that is not finite, before that batch changes any weight.
     """
-    epoch = step = 0
-    for phase in phases:
+    epoch, step = (state.epoch, state.step) if state else (0, 0)
+    if state:
+        restore_random(state, loaders.generator)
+    epochs = sum(phase.epochs for phase in phases)
+    for phase, laps in laps_left(phases, epoch):
         freeze(model, groups, phase.frozen, train_bn)
         optimizer = create_optimizer(model, groups, phase.lrs, wd)
         smoothed = SmoothLoss()
         smooth = 0.0
-        for lap in range(phase.epochs):
+        if state and laps.start:
+            restore_optimizer(state, model, optimizer, smoothed)
+            state = None
+        for lap in laps:
             began = time.perf_counter()
             model.train()
             for i, (x, y) in enumerate(loaders.train()):
@@ -100,6 +114,18 @@ def train_loop(
             seconds = time.perf_counter() - began
             yield EpochDone(epoch, smooth, seen.loss, seen.metrics, seconds)
             yield from seen.events(epoch)
+            if epoch < epochs and pause():
+                leave(state_of(epoch, step, precision, model, optimizer, smoothed, loaders.generator))
+                yield Paused(epoch)
+                return
+
+
+def laps_left(phases: Sequence[Phase], done: int) -> Iterator[tuple[Phase, range]]:
+    """The phases that are not over after so many epochs, each with the numbers of its epochs that are left."""
+    for phase in phases:
+        if done < phase.epochs:
+            yield phase, range(max(0, done), phase.epochs)
+        done -= phase.epochs
 
 
 def _sentence(value: float, where: str, model: nn.Module, x: Tensor, lr: float) -> str:

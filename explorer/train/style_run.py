@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +14,12 @@ from explorer.models.build import build_model
 from explorer.models.groups import Group, freeze
 from explorer.spec import HEAD, STYLE_IMAGE, TrainSpec, UnetSpec
 from explorer.train.aside import aside
-from explorer.train.checkpoint import save_description, save_weights
+from explorer.train.control import Control, begun, keeper, resumed, start_stats
 from explorer.train.dense_run import check_channels, load_data, style_notes, style_of
 from explorer.train.dense_tasks import Sample, Style, Styling
 from explorer.train.device import pick_device
-from explorer.train.events import Event, Finished, Note, Stopped
-from explorer.train.looks import Look, epochs_to_look
+from explorer.train.events import Event, Finished, Note, Paused, Resumed, Stopped
+from explorer.train.looks import epochs_to_look
 from explorer.train.loop import Loaders, train_loop
 from explorer.train.losses import Critic
 from explorer.train.paint import picture_uri
@@ -44,30 +43,28 @@ class Canvas(nn.Module):
 def run_style_image(
     spec: UnetSpec,
     train_spec: TrainSpec,
-    device: str | None,
-    stop: Callable[[], bool],
-    weights_out: Path | None,
-    look: Look | None,
+    control: Control,
 ) -> Iterator[Event]:
     """The events of one run, on the first valid picture; raises what `learner.fit` turns into Failed.
 
     An epoch is STEPS steps, the rate is that of the pixels, whose values go from 0 to 1. The weights kept are pixels.
     """
     start = time.perf_counter()
-    where = pick_device(device)
+    where = pick_device(control.device)
     check_channels(spec)
 
     torch.manual_seed(train_spec.seed)
-    built = yield from aside(lambda tell: build_model(spec, progress=telling(tell, spec.body.arch)), stop)
-    dataset = yield from aside(lambda tell: load_data(spec, train_spec, tell), stop)
-    yield from weights_notes(spec, built)
-    for text in dataset.notes:
-        yield Note(text)
-    yield from style_notes(train_spec, built)
+    built = yield from aside(lambda tell: build_model(spec, progress=telling(tell, spec.body.arch)), control.stop)
+    dataset = yield from aside(lambda tell: load_data(spec, train_spec, tell), control.stop)
+    if not control.resume:
+        yield from weights_notes(spec, built)
+        for text in dataset.notes:
+            yield Note(text)
+        yield from style_notes(train_spec, built)
 
-    stats = statistics(spec, built.weights.source)
+    stats = start_stats(control, statistics(spec, built.weights.source))
     critic = Critic(place(built.model.encoder, where), spec.body.size, stats)
-    style = yield from aside(lambda tell: style_of(spec, train_spec, where), stop)
+    style = yield from aside(lambda tell: style_of(spec, train_spec, where), control.stop)
     batches = dense_batches(
         dataset.valid,
         1,
@@ -95,14 +92,18 @@ def run_style_image(
     )
     batch = [(content, content)]
     loaders = Loaders(train=lambda: batch * STEPS, valid=lambda: batch, steps=STEPS)
-    if weights_out:
-        save_description(weights_out, spec, train_spec, (), stats)
-        save_weights(weights_out, canvas, epoch=0)
-
+    keep = keeper(control, spec, train_spec, canvas, (), stats)
     learning = freeze(canvas, groups, plan[0].frozen, train_spec.train_bn)
-    yield started(built, learning, plan, STEPS, (1, 1), (), where)
-    yield task.told()
-    yield from task.outputs(canvas, 0)
+
+    state = resumed(control, canvas)
+    if state is None:
+        yield from begun(control, canvas)
+        keep(0)
+        yield started(built, learning, plan, STEPS, (1, 1), (), where)
+        yield task.told()
+        yield from task.outputs(canvas, 0)
+    else:
+        yield Resumed(state.epoch)
 
     for event in train_loop(
         canvas,
@@ -111,10 +112,13 @@ def run_style_image(
         plan,
         task,
         wd=0.0,
-        stop=stop,
-        keep=lambda epoch: weights_out and save_weights(weights_out, canvas, epoch),
+        stop=control.stop,
+        keep=keep,
+        pause=control.pause,
+        leave=control.leave,
+        state=state,
     ):
         yield event
-        if isinstance(event, Stopped):
+        if isinstance(event, (Stopped, Paused)):
             return
     yield Finished(time.perf_counter() - start)

@@ -16,6 +16,7 @@ from explorer.jobs import logs  # noqa: E402
 from explorer.ui.blocks import Blocks  # noqa: E402
 from explorer.ui.classifier_page import classifier_page  # noqa: E402
 from explorer.ui.doors import SESSIONS, doors, kept_uploads, largest_upload  # noqa: E402
+from explorer.ui.runs_page import runs_page  # noqa: E402
 from explorer.ui.services import open_services  # noqa: E402
 from explorer.ui.theme import theme  # noqa: E402
 from explorer.ui.unet_page import unet_page  # noqa: E402
@@ -26,6 +27,7 @@ TITLE = "Architecture explorer"
 WELCOME = "Architecture explorer: log in with the name and the password that you were given."
 PAGES = {"classifier": ("Classifier", classifier_page), "unet": ("U-Net", unet_page)}
 """By the family that a link names: what the tab is called, and what lays its page out."""
+RUNS = "runs"
 
 
 def build() -> gr.Blocks:
@@ -43,13 +45,15 @@ def build() -> gr.Blocks:
             for name, (title, lay_out) in PAGES.items():
                 with gr.Tab(title, id=name, elem_id=f"page-{name}"):
                     pages[name] = lay_out(services, shell)
+            with gr.Tab("Runs", id=RUNS, elem_id=f"page-{RUNS}"):
+                runs_page(services)
         open_page(demo, tabs, pages, topbar)
     demo.services = services
     return demo
 
 
 def open_page(demo: gr.Blocks, tabs: gr.Tabs, pages: Mapping[str, Page], progress: gr.HTML) -> None:
-    """Let a visit open the page that its link is about.
+    """Let a visit open the page that its link is about; "?open=runs" opens the runs.
 
     Without one component for its progress, Gradio would tell all later events' progress to every output of this one.
     """
@@ -57,7 +61,8 @@ def open_page(demo: gr.Blocks, tabs: gr.Tabs, pages: Mapping[str, Page], progres
     def opened(request: gr.Request) -> dict:
         query = dict(request.query_params)
         name = link.family_of(link.decode(query).spec)
-        return {**pages[name].opened(query), tabs: gr.update(selected=name)}
+        on_show = RUNS if query.get("open") == RUNS else name
+        return {**pages[name].opened(query), tabs: gr.update(selected=on_show)}
 
     outputs = list(dict.fromkeys(component for page in pages.values() for component in page.outputs))
     demo.load(opened, None, [tabs, *outputs], show_progress_on=progress, **INSTANT)

@@ -100,9 +100,14 @@ FUNCTIONS = {
     "race_look": Function('{"race", "runs", "seed", "seen"}', "how a race stands", heavy=False),
     "race_plan": Function('{"spec", "seeds"}', "which decoders would race, and for about how long"),
     "race_stop": Function('{"race", "token"}', "a sentence; the token is whoever's who began it", heavy=False),
+    "runs_do": Function('{"me", "do", "runs", "text"}', "a sentence; of runs of one's own alone", heavy=False),
+    "runs_export": Function('{"me", "runs", "as"}', "one's own runs as CSV or JSON", heavy=False),
+    "runs_look": Function('{"me", "mark", …}', "the Runs page: one's own runs", heavy=False),
+    "runs_more": Function('{"me", "run"}', "the record of a run of one's own", heavy=False),
     "samples": Function("nothing", "small sample pictures", heavy=False),
     "sights": Function("[body, weights, size, cut, channels]", "what each layer of a body sees"),
     "times": Function('{"spec", "batch", "precision", "optimizer", "backward"}', "time of each layer; one at a time"),
+    "wish": Function("[run, token, pause or resume]", "a sentence; the token is whoever's who began it", heavy=False),
 }
 """What widgets may ask the server, by name. All check what they are given: anyone can call them."""
 

@@ -26,7 +26,7 @@ from explorer.ui.services import Services
 from explorer.views.measures import MEASURES
 from explorer.views.numbers import rate as words
 
-LIVE = ("queued", "running")
+LIVE = ("queued", "running", "paused")
 BUSY = {"go": {"value": "Training…", "interactive": False}, "halt": {"interactive": True}}
 IDLE = {"go": {"value": "Train", "interactive": True}, "halt": {"interactive": False}}
 
@@ -255,7 +255,7 @@ class PageHandlers(ABC):
             return {"notices": shown["notices"], "question": {**asked, **again}}
         try:
             plan = planned_rates(phases(reading.train, len(shown["groups"]["rows"])))
-            job = self.services.queue.submit(reading.spec, reading.train)
+            job = self.services.queue.submit(reading.spec, reading.train, me=held.me)
         except ValueError as error:
             wrong["run"] = str(error)
             return shown

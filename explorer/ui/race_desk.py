@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from explorer import link
+from explorer.jobs.pace import Pace, drawn_pictures, effort_of
 from explorer.jobs.queue import Queue, QueueFull, Run, is_run_id, workers_from_environment
 from explorer.jobs.record import family_of, spec_from_dict, train_from_dict
 from explorer.jobs.store import RunRecord, Store, hash_token
@@ -22,7 +23,6 @@ from explorer.race import MOST_SEEDS, RACERS, label_of, race_specs
 from explorer.spec import SpecError, TrainSpec, UnetSpec, size_text
 from explorer.trace.tracer import trace
 from explorer.train.events import EpochDone, Event, Outputs, PictureSample, from_dict
-from explorer.ui.pace import Pace, drawn_pictures, effort_of
 from explorer.views.race import WAITING, Lane, Racer, standing
 
 Entry = tuple[str, UnetSpec, TrainSpec]
@@ -75,6 +75,7 @@ class Race:
     token: str
     entries: tuple[Entry, ...]
     racers: tuple[Racer, ...]
+    me: object = None
     runs: list[Run] = field(default_factory=list)
     followers: list[Follower] = field(default_factory=list)
     ending: threading.Event = field(default_factory=threading.Event)
@@ -85,7 +86,7 @@ class Race:
         with self.lock:
             if not self.ending.is_set() and len(self.runs) < len(self.entries):
                 _, spec, train = self.entries[len(self.runs)]
-                run = queue.submit(spec, train)
+                run = queue.submit(spec, train, me=self.me)
                 self.runs.append(run)
                 self.followers.append(Follower(run.id))
 
@@ -118,7 +119,7 @@ class RaceDesk:
         count_pictures: Callable[[UnetSpec, TrainSpec], tuple[int, int] | None] | None = None,
         at_once: int | None = None,
     ):
-        self._queue, self.pace = queue, Pace(queue)
+        self._queue, self.pace = queue, Pace(queue.store)
         self._count_pictures = count_pictures or drawn_pictures
         self._at_once = at_once or workers_from_environment() + 1
         self._races: dict[str, Race] = {}
@@ -126,22 +127,24 @@ class RaceDesk:
 
     # ---- what the page's handler calls ----
 
-    def begin(self, spec: object, train: object, seeds: object) -> dict:
+    def begin(self, spec: object, train: object, seeds: object, me: object = None) -> dict:
         """Start a race: {"race": id, "token": what stops it}, or {"problem": one sentence}; "at" tells answers apart.
+
+        me  the secret of whose runs these are
 
         The specs are the page's, read and checked as for Train.
         """
         try:
-            race = self._open(spec, train, seeds)
+            race = self._open(spec, train, seeds, me)
         except (SpecError, QueueFull) as error:
             return {"problem": f"Not started. {error}", "at": time.monotonic()}
         return {"race": race.id, "token": race.token, "at": time.monotonic()}
 
-    def _open(self, spec: object, train: object, seeds: object) -> Race:
+    def _open(self, spec: object, train: object, seeds: object, me: object) -> Race:
         if not isinstance(train, TrainSpec):
             raise SpecError("train", RELOAD)
         entries = race_specs(spec, train, seeds)
-        race = Race(secrets.token_urlsafe(12), secrets.token_urlsafe(24), entries, racers_of(entries))
+        race = Race(secrets.token_urlsafe(12), secrets.token_urlsafe(24), entries, racers_of(entries), me)
         with self._lock:
             if sum(self._goes_on(other) for other in self._races.values()) >= MOST_RACES:
                 raise QueueFull(FULL)
@@ -213,7 +216,7 @@ class RaceDesk:
         pictures = self._count_pictures(spec, train)
         if pictures is None:
             return None
-        return sum(self.pace.seconds(effort_of(trace(spec)), train, pictures) for _, spec, train in entries)
+        return sum(self.pace.seconds(effort_of(trace(spec)), spec, train, pictures) for _, spec, train in entries)
 
     def _look(self, asked: Mapping) -> dict:
         race = self._races.get(asked.get("race")) if isinstance(asked.get("race"), str) else None

@@ -17,9 +17,13 @@ from gradio.utils import get_upload_folder
 from explorer.data.dense import load_dense
 from explorer.data.registry import fingerprint, load
 from explorer.host import is_public
+from explorer.jobs.estimate import Estimator, memory_here
+from explorer.jobs.pace import Pace, drawn_pictures
 from explorer.jobs.queue import Queue
+from explorer.jobs.rules import rules_from_environment
 from explorer.jobs.store import Store
 from explorer.models.weights import fetch
+from explorer.spec import ClassifierSpec, TrainSpec, UnetSpec
 from explorer.train.device import describe_device, pick_device
 from explorer.ui.read import upload_folder_only
 from explorer.ui.weights_desk import WeightsDesk
@@ -52,7 +56,21 @@ class Services:
 
 def open_services() -> Services:
     """Open the store, start the queue, look at the machine."""
-    where, queue = pick_device(None), Queue(Store.at_home())
+    where, store = pick_device(None), Store.at_home()
+    kind = torch.device(where).type
+    load_data, load_masks = Remembering(load), Remembering(load_dense)
+
+    def counts(spec: ClassifierSpec | UnetSpec, train: TrainSpec) -> tuple[int, int] | None:
+        loader = load_masks if isinstance(spec, UnetSpec) else load_data
+        return drawn_pictures(spec, train) or loader.counts(train.data)
+
+    public = is_public()
+    queue = Queue(
+        store,
+        memory=memory_here(kind),
+        estimate=Estimator(Pace(store), counts, kind),
+        rules=rules_from_environment(public),
+    )
     atexit.register(queue.close)
     own = os.environ.get("EXPLORER_WEIGHTS")
     folders = (Path(get_upload_folder()), *([Path(own)] if own else []))
@@ -61,10 +79,10 @@ def open_services() -> Services:
         weights=WeightsDesk(fetch),
         is_allowed_file=upload_folder_only(folders),
         device=describe_device(where),
-        device_kind=torch.device(where).type,
-        load_data=Remembering(load),
-        load_dense=Remembering(load_dense),
-        is_public=is_public(),
+        device_kind=kind,
+        load_data=load_data,
+        load_dense=load_masks,
+        is_public=public,
     )
 
 

@@ -129,7 +129,7 @@ def train_panel(
         "run",
         idle_run(services),
         events=("ended", "attached"),
-        server_functions=[poll_function(services)],
+        server_functions=[poll_function(services), wish_function(services)],
         elem_id=f"{page}run",
     )
     return TrainPanel(c, go, halt, question, run, hint)
@@ -163,6 +163,19 @@ def poll_function(services: Services) -> Callable[[object], dict]:
         return answer
 
     return poll
+
+
+def wish_function(services: Services) -> Callable[[object], dict]:
+    """The server function by which a page pauses and resumes its run: [run, token, "pause" or "resume"] -> {"text"}."""
+
+    def wish(asked: object) -> dict:
+        run, token, what = asked if isinstance(asked, list) and len(asked) == 3 else (None, None, None)
+        queue = services.queue
+        if what not in ("pause", "resume"):
+            return {"text": "A run can be paused and resumed."}
+        return {"text": (queue.pause if what == "pause" else queue.resume)(run, token).text}
+
+    return wish
 
 
 def run_title(record: RunRecord) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from explorer.jobs.pace import Pace, drawn_pictures, duration_words, effort_of
 from explorer.models.build import pyramid_of, wiring_of
 from explorer.spec import (
     COLOUR,
@@ -32,7 +33,6 @@ from explorer.ui.describe import (
     topbar,
     weights_line,
 )
-from explorer.ui.pace import Pace, drawn_pictures, duration_words, effort_of
 from explorer.ui.read import Reading, cut_steps
 from explorer.ui.services import Services
 from explorer.ui.unet_sheet import find_dense
@@ -200,7 +200,7 @@ def run_seconds(
     """About how long a run takes here; None where that is not known."""
     if not pictures or shown.failure or spec.task == STYLE_IMAGE:
         return None
-    return pace.seconds(effort_of(shown), train, pictures)
+    return pace.seconds(effort_of(shown), spec, train, pictures)
 
 
 def quick(spec: UnetSpec) -> UnetSpec:

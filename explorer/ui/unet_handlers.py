@@ -101,7 +101,7 @@ class UnetHandlers(PageHandlers):
         if problem or reading.problems:
             said = problem or next(iter(reading.problems.values()))
             return {"race": {"problem": f"Not started. {said}", "at": time.monotonic()}}
-        return {"race": self.races.begin(reading.spec, reading.train, held.asked("seeds"))}
+        return {"race": self.races.begin(reading.spec, reading.train, held.asked("seeds"), held.me)}
 
     # ---- tasks and data ----
 

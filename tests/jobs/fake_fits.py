@@ -7,7 +7,7 @@ import sys
 import time
 
 from explorer.files import write_whole
-from explorer.train.events import EpochDone, Failed, Finished, Note, Started, Step, Stopped
+from explorer.train.events import EpochDone, Failed, Finished, Note, Paused, Resumed, Started, Step, Stopped
 
 LONGEST_BATCH = 300  # seconds: longer than any test waits
 
@@ -20,7 +20,7 @@ def epoch_done(epoch: int) -> EpochDone:
     return EpochDone(epoch, 1.0 / epoch, 1.1 / epoch, (("accuracy", 0.5),), 0.01)
 
 
-def short(spec, train, *, stop, weights_out, look):
+def short(spec, train, *, stop, weights_out, look, **more):
     yield Note("Random weights.", "warning")
     yield started(train.epochs, 3)
     for epoch in range(1, train.epochs + 1):
@@ -32,7 +32,7 @@ def short(spec, train, *, stop, weights_out, look):
     yield Finished(0.1)
 
 
-def steady(spec, train, *, stop, weights_out, look):
+def steady(spec, train, *, stop, weights_out, look, **more):
     """Steps, epochs and files without a pause, until somebody ends it."""
     yield started(10**6, 5)
     for epoch in range(1, 10**6):
@@ -42,7 +42,7 @@ def steady(spec, train, *, stop, weights_out, look):
         yield epoch_done(epoch)
 
 
-def polite(spec, train, *, stop, weights_out, look):
+def polite(spec, train, *, stop, weights_out, look, **more):
     yield started()
     yield epoch_done(1)
     while not stop():
@@ -50,7 +50,7 @@ def polite(spec, train, *, stop, weights_out, look):
     yield Stopped(1)
 
 
-def long_batch(spec, train, *, stop, weights_out, look):
+def long_batch(spec, train, *, stop, weights_out, look, **more):
     yield started()
     yield epoch_done(1)
     yield Step(4, 0.5, 1e-3, 0.5)
@@ -58,14 +58,14 @@ def long_batch(spec, train, *, stop, weights_out, look):
     yield Finished()
 
 
-def gated(spec, train, *, stop, weights_out, look):
+def gated(spec, train, *, stop, weights_out, look, **more):
     yield started()
     while not (weights_out.parent / "go").exists():
         time.sleep(0.01)
     yield Finished()
 
 
-def thousand_steps(spec, train, *, stop, weights_out, look):
+def thousand_steps(spec, train, *, stop, weights_out, look, **more):
     yield started(1, 1000)
     for step in range(1, 1001):
         yield Step(step, 1.0, 1e-3, 1.0)
@@ -73,27 +73,27 @@ def thousand_steps(spec, train, *, stop, weights_out, look):
     yield Finished()
 
 
-def not_finite(spec, train, *, stop, weights_out, look):
+def not_finite(spec, train, *, stop, weights_out, look, **more):
     yield Step(1, float("nan"), float("inf"), 1.0)
     yield Failed("The loss is not finite in epoch 1, batch 1.")
 
 
-def teaches(spec, train, *, stop, weights_out, look):
+def teaches(spec, train, *, stop, weights_out, look, **more):
     yield epoch_done(1)
     raise ValueError("The image size 16 is too small for layer4: 64 would do.")
 
 
-def breaks(spec, train, *, stop, weights_out, look):
+def breaks(spec, train, *, stop, weights_out, look, **more):
     yield started()
     raise RuntimeError("mat1 and mat2 shapes\ncannot be multiplied")
 
 
-def out_of_memory(spec, train, *, stop, weights_out, look):
+def out_of_memory(spec, train, *, stop, weights_out, look, **more):
     raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory")
     yield
 
 
-def speaks_garbage(spec, train, *, stop, weights_out, look):
+def speaks_garbage(spec, train, *, stop, weights_out, look, **more):
     yield started()
     sys.stdout.buffer.write(b"\x00\xff\xfe{]\n" * 5000)
     sys.stdout.flush()
@@ -101,26 +101,26 @@ def speaks_garbage(spec, train, *, stop, weights_out, look):
     os._exit(3)
 
 
-def exits_quietly(spec, train, *, stop, weights_out, look):
+def exits_quietly(spec, train, *, stop, weights_out, look, **more):
     yield started()
     os._exit(0)
 
 
-def forgets_its_end(spec, train, *, stop, weights_out, look):
+def forgets_its_end(spec, train, *, stop, weights_out, look, **more):
     yield started()
 
 
-def goes_on_after_its_end(spec, train, *, stop, weights_out, look):
+def goes_on_after_its_end(spec, train, *, stop, weights_out, look, **more):
     yield Finished()
     yield Step(1, 1.0, 1e-3)
 
 
-def tells_threads(spec, train, *, stop, weights_out, look):
+def tells_threads(spec, train, *, stop, weights_out, look, **more):
     yield Note(os.environ["OMP_NUM_THREADS"])
     yield Finished()
 
 
-def looks_inside(spec, train, *, stop, weights_out, look):
+def looks_inside(spec, train, *, stop, weights_out, look, **more):
     import torch
 
     body = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Conv2d(4, 6, 3), torch.nn.ReLU())
@@ -129,12 +129,43 @@ def looks_inside(spec, train, *, stop, weights_out, look):
     yield Finished()
 
 
-def tells_its_orders(spec, train, *, stop, weights_out, look):
+def tells_its_orders(spec, train, *, stop, weights_out, look, **more):
     yield Note(repr((spec, train)))
     yield Finished()
 
 
-def disk_full(spec, train, *, stop, weights_out, look):
+def disk_full(spec, train, *, stop, weights_out, look, **more):
     yield started()
     yield epoch_done(1)
     raise OSError(28, "No space left on device", str(weights_out / "last.safetensors"))
+
+
+def pauses(spec, train, *, stop, pause, weights_out, look, resume):
+    """Epochs of three steps; the state that a pause leaves is the number of the epoch."""
+    kept = weights_out / "epoch.txt"
+    begin = int(kept.read_text()) if resume else 0
+    yield Resumed(begin) if resume else started(train.epochs, 3)
+    for epoch in range(begin + 1, train.epochs + 1):
+        for step in range(3 * epoch - 2, 3 * epoch + 1):
+            time.sleep(0.02)
+            yield Step(step, 1.0 / step, 1e-3, 1.0 / step)
+            if stop():
+                yield Stopped(epoch - 1)
+                return
+        yield epoch_done(epoch)
+        if epoch < train.epochs and pause():
+            kept.write_text(str(epoch))
+            yield Paused(epoch)
+            return
+    yield Finished(0.1)
+
+
+def keeps_weights(spec, train, *, stop, weights_out, look, **more):
+    """Tells with which weights it began."""
+    start = weights_out / "start.safetensors"
+    yield Note(start.read_text() if start.exists() else "nothing")
+    (weights_out / "last.safetensors").write_text(f"{weights_out.name}")
+    (weights_out / "spec.json").write_text("{}")
+    yield started(1, 3)
+    yield epoch_done(1)
+    yield Finished(0.1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from explorer.jobs.keep import DAY, Limits, Tidied, limits_from_environment, tidy, used_bytes
+from explorer.jobs.keep import DAY, UNDO, Limits, Tidied, limits_from_environment, tidy, used_bytes
 from explorer.jobs.store import App, Store
 from explorer.train.events import Finished, Step
 
@@ -103,3 +103,18 @@ def test_limits_are_numbers_or_none(monkeypatch):
         monkeypatch.setenv("EXPLORER_KEEP_DAYS", wrong)
         with pytest.raises(ValueError, match="EXPLORER_KEEP_DAYS is how many days"):
             limits_from_environment()
+
+
+def test_what_was_deleted_goes_when_it_can_no_longer_be_brought_back(store, ended):
+    ended("a"), ended("b")
+    now = later(store)
+    store.change("a", deleted=now)
+    assert tidy(store, Limits(None, None), now + UNDO - 1).runs == ()
+    assert tidy(store, Limits(None, None), now + UNDO + 1).runs == ("a",)
+    assert ids(store) == {"b"}
+
+
+def test_a_pinned_run_does_not_go_for_its_age(store, ended):
+    ended("a"), ended("b")
+    store.change("a", pinned=True)
+    assert tidy(store, Limits(None, 1.0), later(store, 10)).runs == ("b",)

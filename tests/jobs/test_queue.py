@@ -15,8 +15,9 @@ import pytest
 
 from explorer.jobs.keep import Limits
 from explorer.jobs.process import birth_mark, is_alive
-from explorer.jobs.queue import Queue, QueueFull, workers_from_environment
-from explorer.jobs.store import Store
+from explorer.jobs.queue import NotYours, Queue, QueueFull, TooLarge, expected_waits, workers_from_environment
+from explorer.jobs.rules import Estimate, Rules
+from explorer.jobs.store import Store, hash_token
 from explorer.jobs.worker import ROOT
 from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec
 
@@ -192,7 +193,7 @@ def test_a_stop_is_heard_between_batches(open_queue, follow, wait_for):
     answer = queue.stop(run.id, run.token)
     assert (answer.ok, answer.state) == (True, "running")
     events, last = follow(queue, run.id)
-    assert events[-1] == {"event": "Stopped", "epoch": 1}
+    assert events[-1] == {"event": "Stopped", "epoch": 1, "reason": ""}
     assert last["state"] == "stopped"
     wait_for(lambda: not birth_mark(pid))
 
@@ -297,11 +298,11 @@ def test_a_worker_that_cannot_start_ends_as_failed(open_queue, follow, monkeypat
 def test_the_queue_survives_a_store_that_is_out_of_order_for_a_moment(store, open_queue, follow, monkeypatch):
     take, stumbles = store.take_next, []
 
-    def stumble(name):
+    def stumble(name, room):
         if not stumbles:
             stumbles.append(name)
             raise OSError("disk is full")
-        return take(name)
+        return take(name, room)
 
     monkeypatch.setattr(store, "take_next", stumble)
     queue = open_queue("short")
@@ -419,3 +420,145 @@ def test_ended_runs_make_room_as_soon_as_another_ends(open_queue, follow, wait_f
     queue = open_queue("short", keep=Limits(days=0.0))
     run = queue.submit(SPEC, TRAIN)
     wait_for(lambda: queue.poll(run.id)["state"] == "gone")
+
+
+ME, YOU = "m" * 32, "y" * 32
+
+
+def test_one_secret_is_the_token_of_all_ones_runs(open_queue):
+    queue = open_queue("gated")
+    mine = [queue.submit(SPEC, TRAIN, me=ME) for _ in range(2)]
+    yours = queue.submit(SPEC, TRAIN, me=YOU)
+    assert {run.token for run in mine} == {ME}
+    assert [record.id for record in queue.store.runs_of(hash_token(ME))] == [run.id for run in reversed(mine)]
+    assert not queue.stop(yours.id, ME).ok and queue.stop(yours.id, YOU).ok
+
+
+@pytest.mark.parametrize("me", ["", None, 3, "short", "x" * 65, "m" * 31 + "é", ["m" * 32]])
+def test_what_is_no_secret_gets_a_token_of_its_own(me, open_queue):
+    run = open_queue("gated").submit(SPEC, TRAIN, me=me)
+    assert run.token != me and len(run.token) == 32
+
+
+def test_turns_go_round_by_person(open_queue, wait_for):
+    queue = open_queue("gated")
+    first = queue.submit(SPEC, TRAIN, me=ME)
+    wait_for(lambda: queue.poll(first.id)["n"])
+    mine = [queue.submit(SPEC, TRAIN, me=ME).id for _ in range(3)]
+    yours = queue.submit(SPEC, TRAIN, me=YOU)
+    assert yours.position == 1
+    assert [queue.poll(run)["position"] for run in mine] == [2, 3, 4]
+    assert [run.id for run in queue.store.line(queue._app.queue)] == [yours.id, *mine]
+
+
+def test_a_paused_run_goes_on_where_it_rested(open_queue, follow, wait_for):
+    queue = open_queue("pauses")
+    run = queue.submit(SPEC, TrainSpec(epochs=4), me=ME)
+    other = queue.submit(SPEC, TrainSpec(epochs=2), me=YOU)
+    wait_for(lambda: queue.poll(run.id)["n"])
+    assert not queue.pause(run.id, YOU).ok
+    assert queue.pause(run.id, ME).ok
+    wait_for(lambda: queue.poll(run.id)["state"] == "paused")
+    follow(queue, other.id)
+    assert queue.poll(run.id)["state"] == "paused"
+    assert not queue.resume(run.id, YOU).ok
+    assert queue.resume(run.id, ME).ok
+    events, last = follow(queue, run.id)
+    assert last["state"] == "finished"
+    assert [event["step"] for event in events if event["event"] == "Step"] == list(range(1, 13))
+    assert kinds(events).count("Started") == kinds(events).count("Paused") == kinds(events).count("Resumed") == 1
+    assert not queue.resume(run.id, ME).ok and not queue.pause(run.id, ME).ok
+
+
+def test_a_run_that_rests_can_be_stopped_and_outlives_its_app(open_queue, wait_for):
+    queue = open_queue("pauses")
+    runs = [queue.submit(SPEC, TrainSpec(epochs=50), me=ME) for _ in range(2)]
+    wait_for(lambda: queue.poll(runs[0].id)["n"] > 4)
+    queue.pause(runs[0].id, ME)
+    wait_for(lambda: queue.poll(runs[0].id)["state"] == "paused")
+    epoch = queue.store.last_epoch(runs[0].id)
+    queue.resume(runs[0].id, ME)
+    queue.close()
+    again = open_queue("pauses")
+    assert again.poll(runs[0].id)["state"] == "paused"
+    assert again.stop(runs[0].id, ME).state == "stopped"
+    assert again.poll(runs[0].id)["events"][-1] == {"event": "Stopped", "epoch": epoch, "reason": ""}
+
+
+def test_a_run_is_run_again_or_continued_with_its_last_weights(open_queue, follow):
+    queue = open_queue("keeps_weights")
+    first = queue.submit(SPEC, TRAIN, me=ME)
+    follow(queue, first.id)
+    with pytest.raises(NotYours, match="Only whoever started"):
+        queue.go_on(first.id, YOU)
+    second, third = queue.go_on(first.id, ME), queue.again(first.id, ME)
+    assert [follow(queue, run.id)[0][0]["text"] for run in (second, third)] == [first.id, "nothing"]
+    fourth = queue.again(second.id, ME)
+    assert follow(queue, fourth.id)[0][0]["text"] == first.id
+    assert [queue.store.run(run.id).parent for run in (second, third, fourth)] == [first.id, "", first.id]
+    assert queue.store.run(fourth.id).spec == queue.store.run(first.id).spec
+
+
+def test_a_run_without_weights_cannot_be_continued(open_queue, follow):
+    queue = open_queue("not_finite")
+    run = queue.submit(SPEC, TRAIN, me=ME)
+    follow(queue, run.id)
+    with pytest.raises(SpecError, match="weights of that run are gone"):
+        queue.go_on(run.id, ME)
+    assert [folder.name for folder in queue.store.runs_folder.iterdir()] == [run.id]
+
+
+def test_what_the_memory_cannot_hold_is_refused_with_the_figures(open_queue):
+    queue = open_queue("gated", memory=4 * 10**9, estimate=lambda spec, train: Estimate(5 * 10**9))
+    with pytest.raises(TooLarge, match=r"about 5.0 GB .* has 4.0 GB .*smaller batch"):
+        queue.submit(SPEC, TRAIN)
+    assert queue.store.runs() == ()
+
+
+def test_two_large_runs_train_one_after_the_other(open_queue, wait_for, follow):
+    queue = open_queue("gated", workers=2, memory=4 * 10**9, estimate=lambda spec, train: Estimate(3 * 10**9))
+    first, second = queue.submit(SPEC, TRAIN), queue.submit(SPEC, TRAIN)
+    wait_for(lambda: queue.poll(first.id)["n"])
+    time.sleep(0.3)
+    assert queue.poll(second.id)["state"] == "queued"
+    (queue.store.path.parent / "runs" / "go").touch()
+    assert follow(queue, second.id)[1]["started"] >= follow(queue, first.id)[1]["ended"]
+
+
+def test_a_host_stops_a_run_at_its_limit_and_says_so(open_queue, follow):
+    queue = open_queue("polite", rules=Rules(minutes=0.005))
+    run = queue.submit(SPEC, TRAIN)
+    events, last = follow(queue, run.id)
+    assert (last["state"], events[-1]["event"]) == ("stopped", "Stopped")
+    assert "limit of 0.005 minutes" in last["reason"]
+
+
+def test_a_host_takes_so_many_waiting_runs_of_each_person(open_queue, wait_for):
+    queue = open_queue("gated", rules=Rules(each=2))
+    first = queue.submit(SPEC, TRAIN, me=ME)
+    wait_for(lambda: queue.poll(first.id)["n"])
+    for _ in range(2):
+        queue.submit(SPEC, TRAIN, me=ME)
+    with pytest.raises(QueueFull, match="2 runs of yours wait already"):
+        queue.submit(SPEC, TRAIN, me=ME)
+    assert queue.submit(SPEC, TRAIN, me=YOU).position == 1
+
+
+def test_the_wait_is_told_as_far_as_it_is_known():
+    line = [("a", 10.0), ("b", 20.0), ("c", None), ("d", 5.0)]
+    assert expected_waits([30.0], line, 1) == {"a": 30.0, "b": 40.0, "c": 60.0, "d": None}
+    assert expected_waits([30.0, 5.0], line, 2) == {"a": 5.0, "b": 15.0, "c": 30.0, "d": 35.0}
+    assert expected_waits([], [("a", 1.0)], 2) == {"a": 0.0}
+    assert expected_waits([None], [("a", 1.0)], 1) == {"a": None}
+
+
+def test_a_deleted_run_stops_and_can_be_brought_back(open_queue, wait_for, follow):
+    queue = open_queue("polite")
+    run = queue.submit(SPEC, TRAIN, me=ME)
+    wait_for(lambda: queue.poll(run.id)["n"])
+    assert not queue.delete(run.id, YOU).ok
+    assert queue.delete(run.id, ME).ok
+    assert queue.store.runs_of(hash_token(ME)) == ()
+    assert follow(queue, run.id)[1]["state"] == "stopped"
+    assert queue.restore(run.id, ME).ok
+    assert [record.id for record in queue.store.runs_of(hash_token(ME))] == [run.id]

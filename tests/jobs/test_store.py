@@ -164,12 +164,12 @@ def test_an_older_file_is_brought_up_to_date_with_its_records(tmp_path, monkeypa
     assert schema_number(path) == 0
     add(Store(path), "a")
     assert schema_number(path) == len(store_module.MIGRATIONS)
-    later = (*store_module.MIGRATIONS, ("ALTER TABLE runs ADD COLUMN name TEXT DEFAULT 'unnamed'",))
+    later = (*store_module.MIGRATIONS, ("ALTER TABLE runs ADD COLUMN colour TEXT DEFAULT 'unnamed'",))
     monkeypatch.setattr(store_module, "MIGRATIONS", later)
     assert Store(path).run("a").state == "queued"
     assert schema_number(path) == len(later)
     with sqlite3.connect(path) as db:
-        assert db.execute("SELECT name FROM runs").fetchall() == [("unnamed",)]
+        assert db.execute("SELECT colour FROM runs").fetchall() == [("unnamed",)]
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):

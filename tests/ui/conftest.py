@@ -8,7 +8,7 @@ import pytest
 
 from explorer.data.dense import load_dense
 from explorer.data.registry import load
-from explorer.jobs.queue import Run, StopAnswer
+from explorer.jobs.queue import Answer, Run
 from explorer.models.weights import WeightsUnavailable
 from explorer.spec import ClassifierSpec, TrainSpec
 from explorer.ui.classifier_handlers import ClassifierHandlers
@@ -21,7 +21,7 @@ from explorer.ui.weights_desk import WeightsDesk
 class EmptyStore:
     """A store in which nothing ever ran."""
 
-    def runs(self, state=None):
+    def latest(self, state, most):
         return ()
 
 
@@ -34,13 +34,13 @@ class QueueThatRemembers:
     stopped: list = field(default_factory=list)
     state: str = "gone"
 
-    def submit(self, spec, train):
+    def submit(self, spec, train, me=None):
         self.submitted.append((spec, train))
         return Run(f"run{len(self.submitted)}", "token", 1)
 
     def stop(self, run, token):
         self.stopped.append((run, token))
-        return StopAnswer(True, "running", "It stops.")
+        return Answer(True, "running", "It stops.")
 
     def poll(self, run, since=0, limit=500):
         return {"state": self.state if run else "gone"}

@@ -8,7 +8,7 @@ from explorer.race import RACERS, label_of
 from explorer.train.events import EpochDone, Finished, Outputs, PictureSample, Started, Step, Stopped
 
 
-def quick(spec, train, *, stop, weights_out, look):
+def quick(spec, train, *, stop, weights_out, look, **more):
     good = RACERS.index(label_of(spec.decoder)) / 10
     yield Started(train.epochs, 1, train.epochs, 8, 4, ("a", "b"), "cpu", 1000, 10, "random")
     yield PictureSample("segmentation", ("photo",), ("truth",), ("a", "b"), ("#000000", "#ffffff"))
@@ -20,7 +20,7 @@ def quick(spec, train, *, stop, weights_out, look):
     yield Finished(1.0)
 
 
-def patient(spec, train, *, stop, weights_out, look):
+def patient(spec, train, *, stop, weights_out, look, **more):
     yield Started(train.epochs, 1, train.epochs, 8, 4, ("a", "b"), "cpu", 1000, 10, "random")
     while not stop():
         time.sleep(0.01)

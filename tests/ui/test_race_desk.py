@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from explorer import link
+from explorer.jobs.pace import drawn_pictures, machine_speed
 from explorer.jobs.queue import Queue
 from explorer.jobs.store import Store
 from explorer.race import RACERS
 from explorer.spec import BodySpec, ClassifierSpec, TrainSpec, UnetSpec
-from explorer.ui.pace import drawn_pictures, machine_speed
 from explorer.ui.race_desk import MOST_RACES, RaceDesk
 from explorer.views.race import WAITING
 

@@ -140,7 +140,7 @@ def test_a_race_is_begun_with_the_pages_specs(unet, held, monkeypatch):
     begun = []
     monkeypatch.setattr(unet.races, "begin", lambda *asked: begun.append(asked) or {"race": "x"})
     assert unet.race_begun(held(event={"seeds": 2})) == {"race": {"race": "x"}}
-    spec, train, seeds = begun[0]
+    spec, train, seeds, _ = begun[0]
     assert spec == SMALL and train.batch_size == START_TRAIN.batch_size and seeds == 2
 
 
@@ -149,7 +149,7 @@ def test_a_race_of_what_is_in_doubt_does_not_begin(unet, held):
 
 
 def test_a_long_run_comes_with_a_shorter_one(unet, held, monkeypatch):
-    monkeypatch.setattr(unet.races.pace, "speed", lambda macs: 50e9)
+    monkeypatch.setattr(unet.races.pace, "speed", lambda family, macs: 50e9)
     large = held(size=224, width="", width_cap="none")
     offered = unet.refresh(large)["notices"]["hints"]["quick"]
     assert "96 px" in offered["text"] and offered["label"]
@@ -160,12 +160,12 @@ def test_a_long_run_comes_with_a_shorter_one(unet, held, monkeypatch):
 
 
 def test_a_short_run_comes_without_a_suggestion(unet, held, monkeypatch):
-    monkeypatch.setattr(unet.races.pace, "speed", lambda macs: 1e15)
+    monkeypatch.setattr(unet.races.pace, "speed", lambda family, macs: 1e15)
     assert "quick" not in unet.refresh(held(size=224, width="", width_cap="none"))["notices"].get("hints", {})
 
 
 def test_a_random_body_that_rests_comes_with_the_offer_to_let_it_learn(unet, held, monkeypatch):
-    monkeypatch.setattr(unet.races.pace, "speed", lambda macs: 1e15)
+    monkeypatch.setattr(unet.races.pace, "speed", lambda family, macs: 1e15)
     before = held(event={"field": "thaw"})
     assert unet.refresh(before)["notices"]["hints"]["thaw"]["label"]
     after = unet.followed(before)

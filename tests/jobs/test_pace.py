@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
 
-from explorer.spec import BodySpec, TrainSpec, UnetSpec
+from explorer.jobs.pace import (
+    START_UP,
+    Effort,
+    Pace,
+    duration_words,
+    effort_of,
+    guessed,
+    passes_of,
+    past_speeds,
+    work_of,
+)
+from explorer.spec import BodySpec, ClassifierSpec, TrainSpec, UnetSpec
 from explorer.trace.tracer import trace
 from explorer.train.events import EpochDone, to_dict
-from explorer.ui.pace import START_UP, Effort, Pace, duration_words, effort_of, guessed, past_speeds, work_of
 
 SPEC = UnetSpec(BodySpec("resnet18", "random", size=32))
-
-
-class Line:
-    def __init__(self, store):
-        self.store = store
 
 
 @pytest.mark.parametrize(
@@ -31,20 +35,21 @@ def test_durations_are_round(seconds, words):
 
 def test_twice_the_epochs_take_twice_the_time():
     class Nothing:
-        def runs(self, state=None):
+        def latest(self, state, most):
             return ()
 
-    pace = Pace(Line(Nothing()))
+    pace = Pace(Nothing())
     effort = Effort(10**9, 10**7, 100)
-    once, twice = (pace.seconds(effort, TrainSpec(epochs=k), (400, 100)) - START_UP for k in (1, 2))
-    assert twice == pytest.approx(2 * once) == 2 * guessed(effort, 32, (400, 100)) and pace.speed(10**9) is None
+    once, twice = (pace.seconds(effort, SPEC, TrainSpec(epochs=k), (400, 100)) - START_UP for k in (1, 2))
+    assert twice == pytest.approx(2 * once) == 2 * guessed(effort, 32, work_of((400, 100)))
+    assert pace.speed("unet", 10**9) is None
 
 
 def test_a_guess_grows_with_products_maps_and_layers():
     plain = Effort(10**9, 10**7, 100)
     for more in (replace(plain, macs=10**10), replace(plain, activation_bytes=10**9), replace(plain, layers=10**4)):
-        assert guessed(more, 8, (400, 100)) > 1.2 * guessed(plain, 8, (400, 100))
-    assert guessed(plain, 64, (400, 100)) < guessed(plain, 1, (400, 100))
+        assert guessed(more, 8, 1000) > 1.2 * guessed(plain, 8, 1000)
+    assert guessed(plain, 64, 1000) < guessed(plain, 1, 1000)
 
 
 def test_a_networks_effort_counts_the_layers_that_make_maps():
@@ -55,19 +60,28 @@ def test_a_networks_effort_counts_the_layers_that_make_maps():
 class OneRun:
     """A store with one finished run of two epochs, two seconds each."""
 
-    def runs(self, state=None):
+    def latest(self, state, most):
         return (SimpleNamespace(id="r", family="unet", spec=asdict(SPEC), train=asdict(TrainSpec())),)
 
-    def look(self, run_id, since, limit):
-        events = [json.dumps(to_dict(EpochDone(k, 1.0, 1.0, (), 2.0))) for k in (1, 2)] + ['{"event": "Finished"}']
-        numbered = [(n, 0.0, text) for n, text in enumerate(events, 1) if n > since]
-        return SimpleNamespace(events=numbered[:limit])
+    def epochs_of(self, run_id):
+        return tuple(to_dict(EpochDone(k, 1.0, 1.0, (), 2.0)) for k in (1, 2))
 
 
 def test_a_finished_run_tells_the_speed_of_networks_of_its_size():
     macs = trace(SPEC).totals.macs
     speed = macs * work_of((400, 100)) / 2.0
-    assert past_speeds(OneRun()) == ((macs, pytest.approx(speed)),)
-    pace = Pace(Line(OneRun()))
-    assert pace.speed(2 * macs) == pytest.approx(speed)
-    assert pace.speed(100 * macs) is None
+    assert past_speeds(OneRun()) == (("unet", macs, pytest.approx(speed)),)
+    pace = Pace(OneRun())
+    assert pace.speed("unet", 2 * macs) == pytest.approx(speed)
+    assert pace.speed("unet", 100 * macs) is None
+    assert pace.speed("classifier", macs) is None
+
+
+def test_what_rests_needs_no_way_back():
+    spec = ClassifierSpec()
+    passes = [
+        passes_of(spec, TrainSpec(frozen=frozen, train_bn=norms))
+        for frozen, norms in ((False, True), (True, True), (True, False))
+    ]
+    assert passes == [3, 2, 1]
+    assert passes_of(spec, TrainSpec(schedule="fine_tune")) == passes_of(SPEC, TrainSpec()) == 3

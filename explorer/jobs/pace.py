@@ -1,11 +1,9 @@
-"""How long a U-Net will take to train on this machine, before it does."""
+"""How long a run will take on this machine, before it does."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,52 +11,52 @@ import torch
 from torch.nn.functional import conv2d
 
 from explorer.data.drawn import SIZES
-from explorer.jobs.queue import Queue
 from explorer.jobs.record import family_of, spec_from_dict, train_from_dict
 from explorer.jobs.store import Store
-from explorer.spec import SpecError, TrainSpec, UnetSpec
+from explorer.spec import ClassifierSpec, SpecError, TrainSpec, UnetSpec
 from explorer.trace.records import Trace
 from explorer.trace.tracer import trace
-from explorer.train.events import EpochDone, from_dict
 
-BACKWARD = 3  # times the work of a forward pass, for both together
 WRITTEN = 11e9  # bytes of maps a second, and seconds of a layer for a batch: measured on two cores
 LAYER = 1e-4
 START_UP = 5.0  # seconds before a run's first step
-PAGE = 500  # events at once
 MINUTE = 60.0
 ALIKE = 3  # times as large or as small: small networks do less in a second
-TOLD = f'{{"event": "{EpochDone.__name__}"'
+Spec = ClassifierSpec | UnetSpec
 
 
 class Pace:
-    """How fast this machine trains, by the runs in a queue's store; looked up at most once a minute."""
+    """How fast this machine trains, by the runs in a store; looked up at most once a minute."""
 
-    def __init__(self, queue: Queue):
-        self._queue = queue
-        self._speeds: tuple[tuple[int, float], ...] = ()
+    def __init__(self, store: Store):
+        self._store = store
+        self._speeds: tuple[tuple[str, int, float], ...] = ()
         self._at = -math.inf
 
-    def seconds(self, effort: Effort, train: TrainSpec, pictures: tuple[int, int]) -> float:
+    def seconds(self, effort: Effort, spec: Spec, train: TrainSpec, pictures: tuple[int, int]) -> float:
         """About how long a run takes when nobody else trains; `pictures` to learn from, and to check on."""
-        known = self.speed(effort.macs)
-        epoch = effort.macs * work_of(pictures) / known if known else guessed(effort, train.batch_size, pictures)
-        return START_UP + epoch * train.epochs
+        known, work = self.speed(family_of(spec), effort.macs), work_of(pictures, passes_of(spec, train))
+        epoch = effort.macs * work / known if known else guessed(effort, train.batch_size, work)
+        epochs = train.epochs + (train.freeze_epochs if train.schedule == "fine_tune" else 0)
+        return START_UP + epoch * epochs
 
-    def speed(self, macs: int) -> float | None:
-        """Multiply-accumulates a second of the last run of a network of about this size; None before there was one."""
+    def speed(self, family: str, macs: int) -> float | None:
+        """Multiply-accumulates a second of the last run of a network of this family and about this size; None before
+        there was one."""
         if time.monotonic() - self._at > MINUTE:
-            self._speeds, self._at = past_speeds(self._queue.store), time.monotonic()
-        alike = (speed for other, speed in self._speeds if macs / ALIKE <= other <= macs * ALIKE)
+            self._speeds, self._at = past_speeds(self._store), time.monotonic()
+        alike = (
+            speed for kind, other, speed in self._speeds if kind == family and macs / ALIKE <= other <= macs * ALIKE
+        )
         return next(alike, None)
 
 
-def guessed(effort: Effort, batch_size: int, pictures: tuple[int, int]) -> float:
+def guessed(effort: Effort, batch_size: int, work: int) -> float:
     """Seconds of an epoch before any run has told how fast this machine is: multiplying, writing maps, and what a
     layer costs however small it is. mobilenet_v2 at 64 px: 5.0 s, of which 1.8 for all pictures; measured 4.3 to 5.0.
     """
     picture = effort.macs / machine_speed() + effort.activation_bytes / WRITTEN
-    return work_of(pictures) * (picture + effort.layers * LAYER / batch_size)
+    return work * (picture + effort.layers * LAYER / batch_size)
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,17 @@ def effort_of(trace: Trace) -> Effort:
     return Effort(trace.totals.macs, trace.totals.activation_bytes, layers)
 
 
-def work_of(pictures: tuple[int, int]) -> int:
+def passes_of(spec: Spec, train: TrainSpec) -> int:
+    """A training step in forward passes: 3 where everything learns. In a body that rests nothing goes back, but for
+    its norms where they learn; a decoder, most of a U-Net's work, never rests."""
+    if isinstance(spec, UnetSpec) or train.frozen is False or train.schedule == "fine_tune":
+        return 3
+    return 2 if train.train_bn else 1
+
+
+def work_of(pictures: tuple[int, int], passes: int = 3) -> int:
     """An epoch in forward passes of one picture."""
-    return pictures[0] * BACKWARD + pictures[1]
+    return pictures[0] * passes + pictures[1]
 
 
 def duration_words(seconds: float) -> str:
@@ -90,27 +96,26 @@ def duration_words(seconds: float) -> str:
     return f"{seconds / 3600:.0f} hours"
 
 
-def drawn_pictures(spec: UnetSpec, train: TrainSpec) -> tuple[int, int] | None:
+def drawn_pictures(spec: Spec, train: TrainSpec) -> tuple[int, int] | None:
     """Pictures to learn from and to check on, of the drawn set; None for folders."""
     return SIZES[train.data_size] if train.data == TrainSpec.data else None
 
 
-def past_speeds(store: Store, looks: int = 8) -> tuple[tuple[int, float], ...]:
-    """(multiply-accumulates of one picture, those done in a second) of the last U-Nets trained here on drawn pictures,
+def past_speeds(store: Store, looks: int = 8) -> tuple[tuple[str, int, float], ...]:
+    """(family, multiply-accumulates of one picture, those done in a second) of the last runs here on drawn pictures,
     the last first."""
     found = []
-    for record in store.runs("finished")[-1 : -looks - 1 : -1]:
-        if record.family != family_of(UnetSpec()):
-            continue
+    for record in store.latest("finished", looks):
         try:
             spec, train = spec_from_dict(record.family, record.spec), train_from_dict(record.train)
             pictures, macs = drawn_pictures(spec, train), trace(spec).totals.macs
         except SpecError:
             continue
-        epochs = list(epochs_of(store, record.id))
-        seconds = sum(epoch.seconds for epoch in epochs)
+        epochs = store.epochs_of(record.id)
+        seconds = sum(epoch["seconds"] for epoch in epochs)
         if pictures and seconds > 0:
-            found.append((macs, macs * work_of(pictures) * len(epochs) / seconds))
+            work = work_of(pictures, passes_of(spec, train))
+            found.append((record.family, macs, macs * work * len(epochs) / seconds))
     return tuple(found)
 
 
@@ -126,13 +131,3 @@ def machine_speed() -> float:
 
     with torch.inference_mode():
         return x.numel() * w[0].numel() / max(1e-6, min(seconds() for _ in range(8)))
-
-
-def epochs_of(store: Store, run: str) -> Iterator[EpochDone]:
-    """The epochs that a run has told."""
-    look = store.look(run, 0, PAGE)
-    while look.events:
-        for _, _, text in look.events:
-            if text.startswith(TOLD):
-                yield from_dict(json.loads(text))
-        look = store.look(run, look.events[-1][0], PAGE)
