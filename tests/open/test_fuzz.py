@@ -24,6 +24,7 @@ from tests.open.served import ROOT, Served
 CALLS, WARM, TOGETHER = 2600, 1600, 20
 GROWTH = 30 * 2**20
 SESSIONS = ("one", "two", "three")
+ME = "a" * 32
 
 NASTY = ("", "\u0000", "../../../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "http://127.0.0.1:9/x.pth",
          "http://example.com/x.pth", "__class__", "constructor", "${1+1}", "<img src=x onerror=alert(1)>", "1e400",
@@ -136,6 +137,11 @@ def honest_arguments() -> dict[str, list]:
         "race_plan": [[{"spec": link.to_json(unet, train), "seeds": 1}]],
         "race_look": [[{"race": "x", "runs": ["x"], "seed": 0, "seen": ""}]],
         "race_stop": [[{"race": "x", "token": "x"}]],
+        "runs_look": [[{"me": ME, "mark": "", "group": "", "show": "", "picked": [], "open": [], "most": 20}]],
+        "runs_do": [[{"me": ME, "do": "note", "runs": ["x"], "text": "seen"}]],
+        "runs_more": [[{"me": ME, "run": "x"}]],
+        "runs_export": [[{"me": ME, "runs": [], "as": "csv"}]],
+        "wish": [["run", "token", "pause"]],
         "enlarge": [[{"way": "nearest", "grid": grid, "kernel": kernel}],
                     [{"way": "transposed", "grid": grid, "kernel": kernel, **knobs}],
                     [{"way": "shuffle", "grid": grid, "init": "icnr", "seed": 0, "blur": True}]],
