@@ -21,6 +21,7 @@ from PIL import Image
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Split, Tell
 from explorer.data.pattern import NAME_LENGTH, PETS_PATTERN, compile_pattern
 from explorer.data.pictures import SUFFIXES, check_channels, fault, read_picture
+from explorer.host import is_public
 from explorer.spec import sides
 
 TRAIN, VALID = ("train", "training"), ("valid", "val", "validation")
@@ -104,13 +105,13 @@ def pattern_set(
 def open_folder(path: str) -> Path:
     """The folder of that name, if it is one that may be read here.
 
-    On a public host (SPACE_ID is set) only folders below EXPLORER_DATA may, and nothing else is even looked at.
+    On a public host (`host.is_public`) only folders below EXPLORER_DATA may, and nothing else is even looked at.
     """
     if not path.strip():
         raise DataError("The name of the folder is missing: write where the pictures lie.")
     try:
         folder = Path(path.strip()).expanduser().resolve()
-        if os.environ.get("SPACE_ID") and not _is_lent(folder):
+        if is_public() and not _is_lent(folder):
             raise DataError(
                 "Folders of this machine cannot be opened from a public page: "
                 "choose another set, or run the app on a machine of your own."

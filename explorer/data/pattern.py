@@ -6,7 +6,6 @@ could stop the whole app. The ways are counted before anything is matched.
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Any
 
@@ -18,6 +17,7 @@ except ImportError:  # Python 3.10
     import sre_parse as parser
 
 from explorer.data.dataset import DataError
+from explorer.host import is_public
 
 PETS_PATTERN = r"^(.*)_\d+\.\w+$"
 LONGEST = 200
@@ -32,7 +32,7 @@ REFERENCES = (codes.GROUPREF, codes.GROUPREF_EXISTS)
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """The expression, with a group; raises DataError for one that is wrong, endless or not allowed here."""
-    if os.environ.get("SPACE_ID") and pattern != PETS_PATTERN:
+    if is_public() and pattern != PETS_PATTERN:
         raise DataError("A pattern of one's own works only where the app runs on one's own machine: leave it out.")
     if len(pattern) > LONGEST:
         raise DataError(f"The pattern has {len(pattern)} characters, {LONGEST} at most will do: try {PETS_PATTERN}.")

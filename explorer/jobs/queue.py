@@ -24,6 +24,7 @@ from pathlib import Path
 
 from explorer.files import remove_halves
 from explorer.jobs.keep import Limits, limits_from_environment, tidy
+from explorer.jobs.logs import RunLog
 from explorer.jobs.process import birth_mark, describe_exit, is_alive, kill_group, last_line, usable_cores
 from explorer.jobs.record import family_of, spec_from_dict, spec_to_dict, train_from_dict
 from explorer.jobs.rules import NO_RULES, Estimate, Rules
@@ -137,6 +138,7 @@ class Queue:
         self._workers: list[Worker] = []
         self._wake, self._closing = threading.Event(), threading.Event()
         end_runs_of_dead_apps(store)
+        self._log = RunLog(store, self._app.queue)
         self._supervisor = threading.Thread(target=self._supervise, name="job supervisor", daemon=True)
         self._supervisor.start()
 
@@ -384,6 +386,10 @@ class Queue:
         """Whether a run is going on right now."""
         return bool(self.store.runs("running"))
 
+    def lives(self) -> bool:
+        """Whether the thread that starts and ends workers is at work."""
+        return self._supervisor.is_alive() and not self._closing.is_set()
+
     def close(self) -> None:
         """End all workers and whoever waits, and say so in the store; a second call does nothing."""
         self._closing.set()
@@ -399,6 +405,7 @@ class Queue:
                 self._hurry_the_stopping()
                 self._start_the_next()
                 self._tidy()
+                self._log.look()
             except Exception:
                 log.exception("The job queue stumbled; it goes on in a second.")
                 self._closing.wait(1.0)
@@ -480,6 +487,7 @@ class Queue:
             worker.process.wait()
         end_runs(self.store, self.store.runs("running", "queued", queue=self._app.queue))
         self._workers.clear()
+        self._log.look(at_once=True)
 
 
 def end_runs_of_dead_apps(store: Store) -> None:

@@ -436,6 +436,22 @@ class Store:
             ).fetchall()
             return Look(_record(row), _position(db, row), since, tuple(map(tuple, events)), n)
 
+    def last_row(self) -> int:
+        """The number of the youngest event of all runs: a cursor for `epochs_since`."""
+        with self._read() as db:
+            return db.execute("SELECT coalesce(max(rowid), 0) FROM events").fetchone()[0]
+
+    def epochs_since(self, row: int, queue: str) -> tuple[int, list[tuple[str, dict]]]:
+        """(cursor to go on with, [(run, epoch as JSON values)]) of the epochs that runs of a queue have told since."""
+        with self._read() as db:
+            last = db.execute("SELECT coalesce(max(rowid), 0) FROM events").fetchone()[0]
+            rows = db.execute(
+                "SELECT events.run, events.data FROM events JOIN runs ON runs.id = events.run"
+                " WHERE events.rowid > ? AND events.kind = ? AND runs.queue = ? ORDER BY events.rowid",
+                (row, EpochDone.__name__, queue),
+            ).fetchall()
+        return last, [(run, json.loads(data)) for run, data in rows]
+
     # Connections and transactions
 
     @contextmanager

@@ -23,6 +23,7 @@ import torchvision
 from torch import Tensor, nn
 
 from explorer.fetch import fetch as download
+from explorer.host import is_public
 from explorer.models import timm_archs
 from explorer.models.archs import OPTIONS, list_archs, weights_entry
 from explorer.models.meta import Blank
@@ -372,6 +373,8 @@ def _fetch_timms(arch: str) -> Path:
         return stored
     if not timm_archs.has_weights(arch):
         raise WeightsUnavailable(f"timm has no ImageNet weights of {arch}.")
+    if is_public() and not timm_archs.offered():
+        raise WeightsUnavailable(f"The weights of {arch} are not fetched on this public page: take a body of the list.")
     try:
         return timm_archs.fetch(arch)
     except Exception as error:  # a foreign downloader may fail in any way

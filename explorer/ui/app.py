@@ -11,15 +11,20 @@ os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")  # else pan
 import gradio as gr  # noqa: E402  (Gradio reads these variables while it is imported)
 
 from explorer import link  # noqa: E402
+from explorer.host import is_public, login  # noqa: E402
+from explorer.jobs import logs  # noqa: E402
+from explorer.ui.blocks import Blocks  # noqa: E402
 from explorer.ui.classifier_page import classifier_page  # noqa: E402
-from explorer.ui.runs_page import runs_page
-from explorer.ui.services import PLOTLY_JS, open_services  # noqa: E402
+from explorer.ui.doors import SESSIONS, doors, kept_uploads, largest_upload  # noqa: E402
+from explorer.ui.runs_page import runs_page  # noqa: E402
+from explorer.ui.services import open_services  # noqa: E402
 from explorer.ui.theme import theme  # noqa: E402
 from explorer.ui.unet_page import unet_page  # noqa: E402
 from explorer.ui.widget import icons, page_head, widget  # noqa: E402
 from explorer.ui.wires import INSTANT, Page, Shell  # noqa: E402
 
 TITLE = "Architecture explorer"
+WELCOME = "Architecture explorer: log in with the name and the password that you were given."
 PAGES = {"classifier": ("Classifier", classifier_page), "unet": ("U-Net", unet_page)}
 """By the family that a link names: what the tab is called, and what lays its page out."""
 RUNS = "runs"
@@ -28,8 +33,7 @@ RUNS = "runs"
 def build() -> gr.Blocks:
     """The page with its services: opens the store of runs and starts the queue."""
     services = open_services()
-    gr.set_static_paths([PLOTLY_JS])
-    with gr.Blocks(title=TITLE, fill_width=True) as demo, gr.Column(elem_id="app"):
+    with Blocks(title=TITLE, fill_width=True, delete_cache=kept_uploads()) as demo, gr.Column(elem_id="app"):
         gr.HTML(icons(), apply_default_css=False)
         widget("brand", {})
         topbar = widget(
@@ -44,6 +48,7 @@ def build() -> gr.Blocks:
             with gr.Tab("Runs", id=RUNS, elem_id=f"page-{RUNS}"):
                 runs_page(services)
         open_page(demo, tabs, pages, topbar)
+    demo.services = services
     return demo
 
 
@@ -63,8 +68,23 @@ def open_page(demo: gr.Blocks, tabs: gr.Tabs, pages: Mapping[str, Page], progres
     demo.load(opened, None, [tabs, *outputs], show_progress_on=progress, **INSTANT)
 
 
-def launch(demo: gr.Blocks) -> None:
-    """Serve it; address and port by Gradio's own GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."""
-    demo.queue(max_size=64).launch(
-        theme=theme(), head=page_head(), footer_links=[], run_history=False, ssr_mode=False, show_error=True
+def launch(demo: Blocks, **more) -> gr.routes.App:
+    """Serve it; address and port by Gradio's own GRADIO_SERVER_NAME and GRADIO_SERVER_PORT; returns the server."""
+    logs.begin()
+    users = login()
+    app, _, _ = demo.queue(max_size=64).launch(
+        theme=theme(),
+        head=page_head(),
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        show_error=not is_public(),
+        enable_monitoring=False,
+        state_session_capacity=SESSIONS,
+        max_file_size=largest_upload(),
+        auth=list(users) or None,
+        auth_message=WELCOME if users else None,
+        app_kwargs=doors(demo),
+        **more,
     )
+    return app

@@ -16,6 +16,7 @@ from gradio.utils import get_upload_folder
 
 from explorer.data.dense import load_dense
 from explorer.data.registry import fingerprint, load
+from explorer.host import is_public
 from explorer.jobs.estimate import Estimator, memory_here
 from explorer.jobs.pace import Pace, drawn_pictures
 from explorer.jobs.queue import Queue
@@ -30,6 +31,7 @@ from explorer.ui.weights_desk import WeightsDesk
 KEPT_BYTES = 64 * 2**20  # of decoded pictures in a split, for contact sheets
 MOST_COUNTS = 256  # sets of which it is remembered how many pictures they hold
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+PLOTLY_URL = f"plotly-{plotly.__version__}.js"
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Services:
     is_allowed_file   whether a weights file of this machine may be opened: uploaded here, or in EXPLORER_WEIGHTS
     device, device_kind   what training will run on: words for people, and "cuda", "mps" or "cpu"
     load_data, load_dense   `data.registry.load` and `data.dense.load_dense`, remembering the last few sets
-    is_public         on a hosted Space
+    is_public         strangers may come (`host.is_public`)
     """
 
     queue: Queue
@@ -62,12 +64,12 @@ def open_services() -> Services:
         loader = load_masks if isinstance(spec, UnetSpec) else load_data
         return drawn_pictures(spec, train) or loader.counts(train.data)
 
-    is_public = "SPACE_ID" in os.environ
+    public = is_public()
     queue = Queue(
         store,
         memory=memory_here(kind),
         estimate=Estimator(Pace(store), counts, kind),
-        rules=rules_from_environment(is_public),
+        rules=rules_from_environment(public),
     )
     atexit.register(queue.close)
     own = os.environ.get("EXPLORER_WEIGHTS")
@@ -80,7 +82,7 @@ def open_services() -> Services:
         device_kind=kind,
         load_data=load_data,
         load_dense=load_masks,
-        is_public=is_public,
+        is_public=public,
     )
 
 

@@ -15,7 +15,7 @@ from explorer.trace.tracer import trace
 from explorer.train.events import Activations
 from explorer.ui.controls import count, dropdown, segments, slider, switch, text
 from explorer.ui.read import AUGMENTATIONS, SCHEDULES, SIZES, TRAIN_REACH
-from explorer.ui.services import PLOTLY_JS, Services
+from explorer.ui.services import PLOTLY_URL, Services
 from explorer.ui.unet_read import KINDS, LOSS_WORDS, PRECISION_WORDS
 from explorer.ui.widget import widget
 from explorer.views import curves
@@ -139,7 +139,7 @@ def idle_run(services: Services) -> dict[str, object]:
     """What the run widget holds before there is a run: its charts, and milliseconds between two questions."""
     return {
         "run": None,
-        "plotly": f"/gradio_api/file={PLOTLY_JS}",
+        "plotly": PLOTLY_URL,
         "figure": curves.base(),
         "pace": 2000 if services.is_public else 250,
     }

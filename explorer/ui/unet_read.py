@@ -127,7 +127,7 @@ def _skips(values: Values, spec: UnetSpec) -> tuple[int, ...] | None:
 
 def _n_out(values: Values, _files) -> int:
     """Channels of the output: one a class; a picture has three."""
-    if values.get("task") in TASKS and TASKS[values["task"]] != SEGMENTATION:
+    if values.get("task") in tuple(TASKS) and TASKS[values["task"]] != SEGMENTATION:
         return COLOURS
     return whole("n_out", "The number of classes", values.get("n_out"))
 

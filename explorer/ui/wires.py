@@ -78,24 +78,31 @@ class Wires:
 
         def answer(sent: gr.EventData, on_show, me, *values):
             held = dict(zip(self.controls, values, strict=True))
-            return self.placed(handler(Held(held, on_show, None, sent._data, me=me)))
+            return self.placed(handler(Held(held, on_show, None, sent._data, me=me))) or nothing(outputs)
 
         inputs = [self.components["view"], self.me, *self.controls.values()]
-        event(answer, inputs, self.changing(*self.drawn, *more), **{**self.instant, **how})
+        outputs = self.changing(*self.drawn, *more)
+        event(answer, inputs, outputs, **{**self.instant, **how})
 
     def on_run(self, event, handler: Callable[[Held], Payloads], *changes: str, **how) -> None:
         """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
 
         def answer(sent: gr.EventData, on_show, run, agreed_to, me, *values):
             held = dict(zip(self.controls, values, strict=True))
-            return self.placed(handler(Held(held, on_show, run, sent._data, agreed_to, me)))
+            return self.placed(handler(Held(held, on_show, run, sent._data, agreed_to, me))) or nothing(outputs)
 
         inputs = [*(self.components[name] for name in ("view", "run", "agreed")), self.me, *self.controls.values()]
-        event(answer, inputs, self.changing(*changes), **{**self.instant, **how})
+        outputs = self.changing(*changes)
+        event(answer, inputs, outputs, **{**self.instant, **how})
 
     def page(self, opened: Callable[[Mapping[str, str]], Payloads]) -> Page:
         """The page; `opened` answers a visit, by its query."""
         return Page(lambda query: self.placed(opened(query)), self.changing(*self.components))
+
+
+def nothing(outputs: list[gr.Component]) -> dict[gr.Component, object]:
+    """An answer that changes nothing: Gradio takes an empty one for a value."""
+    return {outputs[0]: gr.skip()}
 
 
 def as_update(component: gr.Component, value: object) -> object:
