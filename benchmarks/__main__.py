@@ -1,6 +1,6 @@
 """`make bench`: one table of ratios against peers run in the same process order, with machine, versions and spread.
 
-python -m benchmarks [--quick] [--only describe,page,training,memory,unet,width_cap,camvid] [--out FILE]
+python -m benchmarks [--quick] [--only describe,page,load,training,memory,unet,width_cap,camvid] [--out FILE]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-MODULES = ("describe", "page", "training", "memory", "unet", "width_cap", "camvid")
+MODULES = ("describe", "page", "load", "training", "memory", "unet", "width_cap", "camvid")
 COLUMNS = ("what", "ours", "peer", "peer's", "ratio", "to reach")
 PLACE = Path(__file__).parent / "results.md"
 

@@ -130,21 +130,25 @@ def start_seconds() -> float:
 @contextmanager
 def served(command: list[str]) -> Iterator[str]:
     """A server on a free port, stopped at the end."""
+    with tempfile.TemporaryDirectory() as home, started(command, home) as (url, _):
+        yield url
+
+
+@contextmanager
+def started(command: list[str], home: str) -> Iterator[tuple[str, int]]:
+    """The address and the process of a server that keeps its things in that folder, stopped at the end."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "EXPLORER_HOME": home, "GRADIO_SERVER_PORT": str(port)}
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        url = f"http://127.0.0.1:{port}/"
-        try:
-            wait_for(url, process)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(10)
+    environment = {**os.environ, "EXPLORER_HOME": home, "GRADIO_SERVER_PORT": str(port)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        wait_for(url, process)
+        yield url, process.pid
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
 def wait_for(url: str, process: subprocess.Popen, seconds: float = 60) -> None:
