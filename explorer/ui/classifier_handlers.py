@@ -23,7 +23,15 @@ from explorer.ui.describe import (
     suggestions,
 )
 from explorer.ui.held import Held, Payloads
-from explorer.ui.page_handlers import PageHandlers, answering, problems, with_body_that_is, with_rates_that_fit
+from explorer.ui.page_handlers import (
+    PageHandlers,
+    answering,
+    place_of_data,
+    problems,
+    set_fields,
+    with_body_that_is,
+    with_rates_that_fit,
+)
 from explorer.ui.read import LINK_REACH, TRAIN_REACH, Reading, cut_steps, read, show, within_reach
 
 TABS = ("tree", "layers", "cost", "activations", "compare", "code", "summary", "data")
@@ -121,21 +129,21 @@ class ClassifierHandlers(PageHandlers):
     def page_for(self, spec: ClassifierSpec, train: TrainSpec, view: View = AT_FIRST, said: str = "") -> Payloads:
         """Every control for these specs, and the picture; `said` is a sentence about the page as a whole."""
         weights_file = spec.body.weights if is_path(spec.body.weights) else None
-        kind, colon, path = train.data.partition(":")
         held: Payloads = {
             **show(spec, train),
-            "data": kind + colon,
+            **set_fields(train),
             "cut": cut_steps(spec),
             "chips": {"widths": list(spec.head.widths), "outputs": spec.n_out, "outputs_editable": True},
             "groups": group_payload(spec, train),
         }
-        payloads = {**held, **self.redrawn({**held, "file": weights_file, "path": path}, view)}
+        payloads = {**held, **self.redrawn({**held, "file": weights_file}, view)}
         if said:
             payloads["notices"] = problems({"link": said})
         return {
             **payloads,
             "file": {"visible": bool(weights_file), "value": weights_file},
-            "path": {"visible": bool(colon), "value": path},
+            "path": {"visible": place_of_data(held) == "path", "value": held["path"]},
+            "upload": self._zone(held),
         }
 
     def opened(self, query: Mapping[str, str]) -> Payloads:

@@ -85,6 +85,10 @@ class Remembering:
             del self._counts[next(iter(self._counts))]
         return found
 
+    def forget(self) -> None:
+        """Let go of the sets that are kept: somebody's pictures are to be gone."""
+        self._kept.cache_clear()
+
     def counts(self, name: str) -> tuple[int, int] | None:
         """Pictures to learn from and to check on, as last loaded; None for a set that never was."""
         return self._counts.get(name)
