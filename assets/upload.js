@@ -67,10 +67,11 @@ Explorer.upload = (element, props, trigger, watch, server) => {
   });
 
   const isZip = file => /\.zip$/i.test(file.name);
-  // "pets" of files in one folder, "pets.zip" of a zip alone, else how many there are.
+  // "pets" of files in one folder, "pets.zip" of a zip alone, "cats, dogs" of two folders, else how many files there are.
   function nameOf(files) {
-    const tops = new Set(files.map(({ name }) => name.split('/')[0]));
-    return tops.size === 1 ? [...tops][0] : `${files.length} files`;
+    const tops = [...new Set(files.map(({ name }) => name.split('/')[0]))];
+    const named = tops.length === 1 || (tops.length <= 3 && files.every(({ name }) => name.includes('/')));
+    return named ? tops.join(', ') : `${files.length} files`;
   }
   function tooMuch(files) {
     const bytes = files.reduce((n, { file }) => n + file.size, 0), zip = files.length === 1 && isZip(files[0].file);
@@ -176,7 +177,7 @@ Explorer.upload = (element, props, trigger, watch, server) => {
     const most = Math.max(1, ...classes.map(([, train, valid]) => train + valid));
     const fill = rows => {
       for (const [name, train, valid] of rows) {
-        const row = el('tr', '', null, body), th = el('th', '', Explorer.readable(name), row), scale = el('td', 'bar', null, row);
+        const row = el('tr', '', null, body), th = el('th', '', Explorer.readable(name), row), scale = el('td', 'scale', null, row);
         th.scope = 'row';
         th.title = name;
         el('i', 'learnt', null, scale).style.width = 100 * train / most + '%';

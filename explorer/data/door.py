@@ -1,7 +1,7 @@
 """What may come in: a zip of pictures is looked at before anything of it is unpacked, and each file while it is.
 
 `survey` reads the zip's directory and refuses what is no honest archive of pictures (DataError, one sentence); `unpack`
-writes one member and holds it to what the directory promised; `picture_suffix` looks at a header and decodes nothing.
+writes one member and holds it to what the directory promised; `look` looks at a header and decodes nothing.
 What merely does not belong, such as a Mac's own files, is no reason to refuse the rest: it is skipped, and counted.
 """
 
@@ -55,11 +55,12 @@ SUFFIXES_OF = {
 
 @dataclass(frozen=True)
 class Limits:
-    """How much may come in at once: bytes, packed and unpacked, files, and pixels of a single picture."""
+    """How much may come in at once: bytes, packed and unpacked, files, pixels of a single picture, and of all."""
 
     bytes: int = 200 * MEGA
     files: int = 5_000
     pixels: int = 25 * MEGA
+    all_pixels: int = 4_000 * MEGA
 
 
 @dataclass(frozen=True)
@@ -291,8 +292,8 @@ def _damaged(said: str, name: str = "") -> DataError:
 # ---- single files
 
 
-def picture_suffix(path: Path, limits: Limits) -> str:
-    """The suffix that a picture's name should have, by its header; nothing is decoded.
+def look(path: Path, limits: Limits) -> tuple[str, int]:
+    """The suffix that a picture's name should have, and its pixels, by its header; nothing is decoded.
 
     Raises NoPicture with one of REASONS.
     """
@@ -308,7 +309,7 @@ def picture_suffix(path: Path, limits: Limits) -> str:
     if width * height > limits.pixels:
         raise NoPicture("large")
     usual = SUFFIXES_OF[kind]
-    return path.suffix if path.suffix.lower() in usual else usual[0]
+    return path.suffix if path.suffix.lower() in usual else usual[0], width * height
 
 
 def told(skipped: dict[str, list[str]]) -> list[str]:

@@ -12,6 +12,7 @@ import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from explorer.data.dataset import DataError
@@ -25,7 +26,7 @@ VALID_WORDS = ("valid", "val", "validation", "true", "1", "yes")
 OTHER_WORDS = ("test", "testing")
 DELIMITERS = ",;\t|"
 LONGEST_LABEL = 80
-MOST_ROWS = 200_000
+MOST_ROWS, MOST_COLUMNS = 200_000, 100
 
 Row = list[str]
 
@@ -91,11 +92,14 @@ def _rows(table: Path) -> list[Row]:
     text = _text(table)
     delimiter = _delimiter(text)
     try:
-        rows = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in row)]
+        lines = islice(csv.reader(io.StringIO(text), delimiter=delimiter), MOST_ROWS + 1)
+        rows = [row for row in lines if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise DataError(f"“{table.name}” is no table ({error}): write a name and a label a line.") from error
     if len(rows) > MOST_ROWS:
-        raise DataError(f"“{table.name}” has {len(rows):,} rows, {MOST_ROWS:,} at most are read: shorten it.")
+        raise DataError(f"“{table.name}” has more than {MOST_ROWS:,} rows, which is all that are read: shorten it.")
+    if max(map(len, rows), default=0) > MOST_COLUMNS:
+        raise DataError(f"“{table.name}” has more than {MOST_COLUMNS} columns: keep those of names and labels.")
     return rows
 
 
@@ -115,7 +119,7 @@ def _text(table: Path) -> str:
 
 def _delimiter(text: str) -> str:
     """The mark that stands in every one of the first lines, and most often."""
-    lines = [line for line in text.splitlines()[:50] if line.strip()]
+    lines = [line for line in text[:100_000].splitlines()[:50] if line.strip()]
     everywhere = [mark for mark in DELIMITERS if lines and all(mark in line for line in lines)]
     return max(everywhere or DELIMITERS, key=text[:10_000].count)
 

@@ -112,7 +112,7 @@ def _prepared(place: Path, archive: Path, said: str, use: str, limits: Limits) -
 
 
 def _unpack(archive: Path, folder: Path, said: str, limits: Limits) -> Unpacked:
-    pictures, texts, left = [], [], limits.bytes
+    pictures, texts, left, pixels = [], [], limits.bytes, 0
     folder.mkdir()
     with door.opened(archive, said) as inside:
         survey = door.survey(inside, said, limits)
@@ -124,10 +124,18 @@ def _unpack(archive: Path, folder: Path, said: str, limits: Limits) -> Unpacked:
                 texts.append(member.name)
                 continue
             try:
-                pictures.append(_rightly_named(target, door.picture_suffix(target, limits)).relative_to(folder))
+                suffix, area = door.look(target, limits)
             except NoPicture as error:
                 target.unlink()
                 skipped.setdefault(str(error), []).append(member.name)
+                continue
+            pictures.append(_rightly_named(target, suffix).relative_to(folder))
+            pixels += area
+            if pixels > limits.all_pixels:
+                raise DataError(
+                    f"The pictures in “{said}” have more than {limits.all_pixels / door.MEGA:,.0f} megapixels together: "
+                    "make them smaller, or bring fewer."
+                )
     _remove_empty(folder)
     return Unpacked(tuple(path.as_posix() for path in pictures), tuple(texts), skipped)
 
@@ -167,7 +175,7 @@ def _tells(folder: Path) -> bool:
 def _title(said: str, folder: Path) -> str:
     """What the set's folder is called: as the archive, in letters that no path and no sentence stumbles over."""
     stem = said[:-4] if said.lower().endswith(".zip") else said
-    return re.sub(r"[^\w() -]+", " ", stem).strip()[:60].strip() or "Pictures"
+    return re.sub(r"[^\w(), -]+", " ", stem).strip()[:60].strip() or "Pictures"
 
 
 # ---- which layout

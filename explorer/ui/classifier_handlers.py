@@ -28,6 +28,7 @@ from explorer.ui.page_handlers import (
     answering,
     place_of_data,
     problems,
+    seen,
     set_fields,
     with_body_that_is,
     with_rates_that_fit,
@@ -50,13 +51,15 @@ class ClassifierHandlers(PageHandlers):
         """Values of all widgets that show the model; only the sentences where something it is made of is in doubt."""
         reading = self._read(values)
         if not reading.builds:
-            return {"notices": problems(reading.problems)}
+            return {"notices": problems(seen(values, reading.problems))}
         try:
             payloads, doubts = describe(reading, self.services, view)
         except SpecError as error:
-            return {"notices": problems({**reading.problems, error.field: str(error)})}
+            return {"notices": problems({**seen(values, reading.problems), error.field: str(error)})}
         payloads["gallery"] = {"chosen": reading.spec.body.arch}
-        notices = problems({**doubts, **reading.problems}, suggestions(reading.spec))
+        if "data" in reading.problems:  # nothing named or brought yet, say: how it should look
+            payloads["datahint"] = {"text": set_help(values.get("data"))}
+        notices = problems({**doubts, **seen(values, reading.problems)}, suggestions(reading.spec))
         return {**answering(values, reading, payloads), "notices": notices}
 
     def described_tab(self, reading: Reading, view: View) -> Payloads:
@@ -166,3 +169,8 @@ class ClassifierHandlers(PageHandlers):
         train, too_far = within_reach(decoded.train, TRAIN_REACH)
         train, dropped = with_rates_that_fit(spec, train, (*dropped, *far, *too_far))
         return spec, train, dropped
+
+
+def set_help(name: object) -> str:
+    """What is said of a set of the list, "" for what is none."""
+    return next((choice.help for choice in list_data() if choice.name == name), "")

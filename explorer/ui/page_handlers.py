@@ -341,6 +341,12 @@ def place_of_data(values: Mapping[str, object]) -> str:
     return "path" if str(values.get("data")).endswith(":") else "data"
 
 
+def seen(values: Mapping[str, object], found: Mapping[str, str]) -> Payloads:
+    """Sentences to be shown while nobody trains: that pictures are yet to be brought, the drop zone says itself."""
+    empty = place_of_data(values) == "upload"
+    return {field: sentence for field, sentence in found.items() if not (empty and field == "data")}
+
+
 def set_fields(train: TrainSpec) -> Payloads:
     """What the fields hold that say which set is trained on."""
     kind, colon, place = train.data.partition(":")

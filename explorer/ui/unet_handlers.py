@@ -29,6 +29,7 @@ from explorer.ui.page_handlers import (
     answering,
     place_of_data,
     problems,
+    seen,
     set_fields,
     thawed,
     with_body_that_is,
@@ -67,14 +68,14 @@ class UnetHandlers(PageHandlers):
         """Values of all widgets that show the model; only the sentences where something it is made of is in doubt."""
         reading = self._read(values)
         if not reading.builds:
-            return {"notices": problems(reading.problems)}
+            return {"notices": problems(seen(values, reading.problems))}
         try:
             payloads = describe_unet(reading, self.services, view, self.races.pace)
         except SpecError as error:
-            return {"notices": problems({**reading.problems, error.field: str(error)})}
+            return {"notices": problems({**seen(values, reading.problems), error.field: str(error)})}
         if "data" in reading.problems:  # a folder without a path yet, say: how it should look
             payloads["datahint"] = {"text": set_help(reading.spec.task, values.get("data"))}
-        notices = problems(reading.problems, unet_suggestions(reading, self.services, self.races.pace))
+        notices = problems(seen(values, reading.problems), unet_suggestions(reading, self.services, self.races.pace))
         return {**answering(values, reading, payloads), "notices": notices}
 
     def described_tab(self, reading: Reading, view: View) -> Payloads:
