@@ -208,7 +208,8 @@ def _unknown(name: str, task: str) -> str:
         return "Segmentation needs a mask for each picture: choose a folder with masks (masks:PATH), or shapes."
     if kind in ("masks", "folder", "pattern"):
         return "This task needs pictures only, and no masks or classes: choose a folder of pictures (pictures:PATH)."
-    names = [f"{choice.name}PATH" if choice.name.endswith(":") else choice.name for choice in list_dense(task)]
+    named = [choice.name for choice in list_dense(task) if choice.name != "upload:"]  # whose ids nobody types
+    names = [f"{one}PATH" if one.endswith(":") else one for one in named]
     near = difflib.get_close_matches(name[:80], names, 1)
     hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(names)}."
     return f"There is no set “{name[:80]}” for this task: {hint}"

@@ -133,7 +133,7 @@ def _unpack(archive: Path, folder: Path, said: str, limits: Limits) -> Unpacked:
             pixels += area
             if pixels > limits.all_pixels:
                 raise DataError(
-                    f"The pictures in “{said}” have more than {limits.all_pixels / door.MEGA:,.0f} megapixels together: "
+                    f"The pictures in “{said}” have more than {limits.all_pixels / door.MEGA:,.0f} megapixels in all: "
                     "make them smaller, or bring fewer."
                 )
     _remove_empty(folder)
@@ -364,14 +364,14 @@ def _twins(train: Split, valid: Split, split: bool, classes: Sequence[str]) -> l
     said = []
     if split and both:
         said.append(
-            f"{both:,} of {len(valid):,} validation pictures are also learnt from: they say nothing about new ones, so "
-            "take them out of train or valid."
+            f"{both:,} of {len(valid):,} validation pictures {_are(both)} also learnt from: that says nothing about "
+            "new ones, so take them out of train or valid."
         )
     again = len(files) - len(set(keys))
     if again and not (split and both):
         said.append(
-            f"{again:,} of {len(files):,} pictures are there twice: where one is learnt and its twin held back, the "
-            "score is too good."
+            f"{again:,} of {len(files):,} pictures {_are(again)} there twice: where one is learnt and its twin held "
+            "back, the score is too good."
         )
     by_key: dict[bytes, set[int]] = {}
     for key, label in zip(keys, labels, strict=True):
@@ -379,8 +379,13 @@ def _twins(train: Split, valid: Split, split: bool, classes: Sequence[str]) -> l
     torn = [members for members in by_key.values() if len(members) > 1]
     if torn:
         names = listed([classes[label] for label in sorted(torn[0])])
-        said.append(f"{len(torn):,} pictures stand in more than one class, such as {names}.")
+        many = "1 picture stands" if len(torn) == 1 else f"{len(torn):,} pictures stand"
+        said.append(f"{many} in more than one class, such as {names}.")
     return said
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
 
 
 def _keys(files: Sequence[Path]) -> list[bytes]:

@@ -183,7 +183,8 @@ def _shown(value: Any) -> str:
 
 
 def _unknown(name: str) -> str:
-    names = [f"{choice.name}PATH" if choice.name.endswith(":") else choice.name for choice in list_data()]
+    named = [choice.name for choice in list_data() if choice.name != "upload:"]  # whose ids nobody types
+    names = [f"{one}PATH" if one.endswith(":") else one for one in named]
     near = difflib.get_close_matches(name[:80], names, 1)
     hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(names)}."
     return f"There is no data set “{name[:80]}”: {hint}"
