@@ -4,7 +4,7 @@
 // limits} or {problem}. server.brought([secret, use]) and server.remove([secret, use, id]) -> {sets, limits}.
 Explorer.upload = (element, props, trigger, watch, server) => {
   const { el, icon } = Explorer;
-  const root = element.querySelector('.upload'), MEGA = 1e6, FRESH = 60_000, MOST_BARS = 8;
+  const root = element.querySelector('.upload'), MEGA = 1e6, FRESH = 60_000, MOST_BARS = 8, MOST_NOTES = 2;
   const field = el('div', 'field-drop', null, root), call = el('p', 'call', null, field), pick = el('p', 'pick', null, field);
   const bounds = el('p', 'help', null, root), fault = el('div', 'fault', null, root), work = el('div', 'work', null, root);
   const card = el('div', 'card', null, root), others = el('ul', 'others', null, root), spoken = el('p', 'sr', null, root);
@@ -65,6 +65,13 @@ Explorer.upload = (element, props, trigger, watch, server) => {
       fail('What was dropped cannot be read here: choose the files, or pack them into a zip.');
     }
   });
+
+  // Who misses the field does not lose the page to the picture.
+  for (const name of ['dragover', 'drop']) {
+    document.addEventListener(name, event => {
+      if (!root.hidden && !event.defaultPrevented && event.dataTransfer.types.includes('Files')) event.preventDefault();
+    });
+  }
 
   const isZip = file => /\.zip$/i.test(file.name);
   // "pets" of files in one folder, "pets.zip" of a zip alone, "cats, dogs" of two folders, else how many files there are.
@@ -213,8 +220,10 @@ Explorer.upload = (element, props, trigger, watch, server) => {
     gone.title = 'Remove these pictures from this host';
     gone.setAttribute('aria-label', `Remove ${one.name}`);
     if (one.classes.length) card.append(bars(one));
-    const notes = el('ul', 'notes', null, card);
-    notes.append(...one.warnings.map(text => line(text, 'warning')), ...one.notes.map(text => line(text, 'note')));
+    el('ul', 'notes', null, card).append(...one.warnings.map(text => line(text, 'warning')));
+    const fold = one.notes.length > MOST_NOTES ? el('details', '', null, card) : null;
+    if (fold) el('summary', '', `${one.notes.length} notes`, fold);
+    el('ul', 'notes', null, fold ?? card).append(...one.notes.map(text => line(text, 'note')));
   }
 
   function remove(id) {

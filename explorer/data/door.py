@@ -317,7 +317,7 @@ def told(skipped: dict[str, list[str]]) -> list[str]:
     said = []
     for reason, names in skipped.items():
         one, many, hint = REASONS[reason]
-        first = f"“{shown(names[0])}”"
+        first = f"“{shown(names[0].rpartition('/')[2])}”"
         what = f"one {one}, {first}" if len(names) == 1 else f"{len(names):,} {many}, such as {first}"
         said.append(f"Left out: {what}{hint}.")
     return said

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,16 +43,7 @@ TWIN_PIXELS = 2_000_000_000
 UNEVEN = 3
 """A class this many times as large as another is worth a word."""
 NAMED_SETS = (*TRAIN, *VALID, *PICTURE_FOLDERS, *MASK_FOLDERS)
-PACKED = (PICTURES, MASKS, CLASSES)
-
-
-@dataclass(frozen=True)
-class Unpacked:
-    """What lies in the folder: pictures and texts by their names below it, and what was left out, by reason."""
-
-    pictures: tuple[str, ...]
-    texts: tuple[str, ...]
-    skipped: dict[str, list[str]]
+USES = (CLASSES, MASKS, PICTURES)
 
 
 def receive(person: str, archive: Path, *, name: str, use: str, limits: Limits | None = None) -> Upload:
@@ -65,7 +56,7 @@ def receive(person: str, archive: Path, *, name: str, use: str, limits: Limits |
     Raises DataError, one sentence, and then leaves nothing behind.
     """
     limits, said = limits or uploads.limits(), shown(name)
-    if use not in PACKED:
+    if use not in USES:
         raise DataError("A set is brought for its classes, masks or pictures: choose what to train on first.")
     if archive.stat().st_size > limits.bytes:
         raise DataError(
@@ -82,12 +73,12 @@ def receive(person: str, archive: Path, *, name: str, use: str, limits: Limits |
 
 def _prepared(place: Path, archive: Path, said: str, use: str, limits: Limits) -> Upload:
     inside = place / ".unpacked"
-    unpacked = _unpack(archive, inside, said, limits)
-    if not unpacked.pictures:
-        why = "".join(f" {line}" for line in door.told(unpacked.skipped)[:2])
+    n, skipped = _unpack(archive, inside, said, limits)
+    notes = door.told(skipped)
+    if not n:
+        why = "".join(f" {note}" for note in notes[:2])
         raise DataError(f"There are no pictures in “{said}”: bring JPEG, PNG, WebP, GIF, BMP or TIFF files.{why}")
     folder = _outermost(inside, place / _title(said, inside))
-    notes = door.told(unpacked.skipped)
     layout = _arrange(folder, use, notes)
     serves = {"masks": (MASKS, PICTURES), "pictures": (PICTURES,)}.get(layout, (CLASSES, PICTURES))
     upload = Upload(
@@ -111,44 +102,43 @@ def _prepared(place: Path, archive: Path, said: str, use: str, limits: Limits) -
 # ---- from an archive to a folder
 
 
-def _unpack(archive: Path, folder: Path, said: str, limits: Limits) -> Unpacked:
-    pictures, texts, left, pixels = [], [], limits.bytes, 0
+def _unpack(archive: Path, folder: Path, said: str, limits: Limits) -> tuple[int, dict[str, list[str]]]:
+    """Unpack what may come in; returns how many pictures that is, and the names that were left out, by reason."""
+    n, pixels, left = 0, 0, limits.bytes
     folder.mkdir()
     with door.opened(archive, said) as inside:
         survey = door.survey(inside, said, limits)
-        skipped = survey.skipped
         for member in survey.members:
             target = folder.joinpath(*member.parts)
             left -= door.unpack(inside, member, target, said, left)
-            if door.text_limit(member.parts[-1]) is not None:
-                texts.append(member.name)
+            if door.text_limit(target.name) is not None:
                 continue
             try:
-                suffix, area = door.look(target, limits)
+                pixels += _name_rightly(target, limits)
             except NoPicture as error:
                 target.unlink()
-                skipped.setdefault(str(error), []).append(member.name)
+                survey.skipped.setdefault(str(error), []).append(member.name)
                 continue
-            pictures.append(_rightly_named(target, suffix).relative_to(folder))
-            pixels += area
+            n += 1
             if pixels > limits.all_pixels:
                 raise DataError(
                     f"The pictures in “{said}” have more than {limits.all_pixels / door.MEGA:,.0f} megapixels in all: "
                     "make them smaller, or bring fewer."
                 )
     _remove_empty(folder)
-    return Unpacked(tuple(path.as_posix() for path in pictures), tuple(texts), skipped)
+    return n, survey.skipped
 
 
-def _rightly_named(file: Path, suffix: str) -> Path:
-    """The file under the suffix of what it holds: a mask that is a JPEG, say, must not pass for a PNG."""
-    if suffix == file.suffix:
-        return file
-    better = file.with_suffix(suffix)
-    if better.exists():
-        better = file.with_name(file.name + suffix)
-    os.rename(file, better)
-    return better
+def _name_rightly(file: Path, limits: Limits) -> int:
+    """Give a picture the suffix of what it holds: a mask that is a JPEG, say, must not pass for a PNG.
+
+    Returns its pixels; raises NoPicture.
+    """
+    suffix, pixels = door.look(file, limits)
+    if suffix != file.suffix:
+        better = file.with_suffix(suffix)
+        os.rename(file, file.with_name(file.name + suffix) if better.exists() else better)
+    return pixels
 
 
 def _remove_empty(folder: Path) -> None:
@@ -349,8 +339,8 @@ def _uneven(counts: Sequence[tuple[str, int, int]]) -> list[str]:
     if most <= UNEVEN * least:
         return []
     return [
-        f"“{common}” has {most:,} pictures and “{rare}” {least:,}: who always says “{common}” is often right, so look "
-        "at the confusions, too, not at accuracy alone."
+        f"“{shown(common)}” has {most:,} pictures and “{shown(rare)}” {least:,}: accuracy counts the large classes "
+        "most, so look at the confusions, too."
     ]
 
 
