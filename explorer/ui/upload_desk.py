@@ -57,6 +57,7 @@ class UploadDesk:
         def brought(asked: object) -> dict:
             me, use = _list(asked, 2)
             person = person_of(me)
+            self.tidy()
             return self._sets(person, use) if person else {"problem": NO_PERSON, "sets": []}
 
         def bring(asked: object) -> dict:
