@@ -29,7 +29,7 @@ from explorer.data.mask_folders import Pair as Files
 from explorer.data.masks import VOID, class_colours, mask_reader, offer, parse_remap, scan_masks, settle
 from explorer.data.pictures import check_channels, read_picture
 from explorer.data.registry import Choice, check_request
-from explorer.data.uploads import Upload, in_own_words, take
+from explorer.data.uploads import Upload, guarded, in_own_words, take
 from explorer.spec import AUGMENTATIONS, COLOUR, SEGMENTATION, STYLE, STYLE_IMAGE, SUPER_RESOLUTION, TASKS, sides
 
 SHRINK = 2
@@ -166,7 +166,8 @@ def load_dense(
     if name == "shapes":
         return _drawn(task, size, n_in if masked else 3, data_size, difficulty, seed, keep)
     if kind == "upload":
-        return upload_dense(take(place), task, size, n_in, valid_pct, seed, keep, progress)
+        upload = take(place)
+        return guarded(upload, upload_dense(upload, task, size, n_in, valid_pct, seed, keep, progress))
     if kind == "masks" and masked:
         path, _, remap = place.partition("|")
         found = find_pairs(path, valid_pct=valid_pct, seed=seed, progress=progress)

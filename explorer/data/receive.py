@@ -96,7 +96,8 @@ def _prepared(place: Path, archive: Path, said: str, use: str, limits: Limits) -
         made=time.time(),
         folder=folder,
     )
-    return _looked_at(upload, use)
+    with uploads.in_own_words(upload):
+        return _looked_at(upload, use)
 
 
 # ---- from an archive to a folder
@@ -325,10 +326,9 @@ def _remap(upload: Upload) -> str:
     """How the values of the masks are to be read where they are no class numbers, 0 and 255 say; "" as they are."""
     if upload.layout != "masks":
         return ""
-    with uploads.in_own_words(upload):
-        found = find_pairs(upload.folder, valid_pct=0.2, seed=0)
-        mapping = parse_remap(found.default)
-        values = sorted({mapping.get(value, value) for value in scan_masks(found.masks).values})
+    found = find_pairs(upload.folder, valid_pct=0.2, seed=0)
+    mapping = parse_remap(found.default)
+    values = sorted({mapping.get(value, value) for value in scan_masks(found.masks).values})
     return offer(values, None if found.codes is None else len(found.codes))
 
 

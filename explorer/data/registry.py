@@ -13,7 +13,7 @@ from explorer.data.downloads import DOWNLOADS, MASK_DOWNLOADS, data_home, downlo
 from explorer.data.drawn import KINDS, LABEL, SIZES, drawn_set
 from explorer.data.folders import folder_set, last_change, pattern_set
 from explorer.data.pattern import PETS_PATTERN
-from explorer.data.uploads import CLASSES, Upload, in_own_words, is_there, take
+from explorer.data.uploads import CLASSES, Upload, guarded, in_own_words, is_there, take
 
 __all__ = ["Choice", "DataError", "fingerprint", "is_here", "list_data", "load"]
 
@@ -124,7 +124,8 @@ def load(
         return drawn_set(size=size, n_in=n_in, data_size=data_size, difficulty=difficulty, seed=seed, keep=keep)
     common = {"size": size, "n_in": n_in, "keep": keep, "progress": progress}
     if kind == "upload":
-        return upload_set(take(place), valid_pct=valid_pct, seed=seed, **common)
+        upload = take(place)
+        return guarded(upload, upload_set(upload, valid_pct=valid_pct, seed=seed, **common))
     if kind == "folder":
         return folder_set(place, valid_pct=valid_pct, seed=seed, **common)
     if kind == "pattern":

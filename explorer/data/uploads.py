@@ -16,8 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Protocol, TypeVar
 
-from explorer.data.dataset import DataError
+import numpy as np
+
+from explorer.data.dataset import DataError, Read, Split
 from explorer.data.door import MEGA, Limits
 from explorer.home import home
 
@@ -33,6 +36,16 @@ HALF_SECONDS = 3600
 PUBLIC_HOURS = 2.0
 SPARE_BYTES = 1000 * MEGA
 """What must stay free on the disk besides the pictures."""
+
+
+class HasSplits(Protocol):
+    """A DataSet or a DenseSet."""
+
+    train: Split
+    valid: Split
+
+
+Loaded = TypeVar("Loaded", bound=HasSplits)
 
 
 @dataclass(frozen=True)
@@ -134,6 +147,26 @@ def in_own_words(upload: Upload) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(str(error).replace(f"{upload.folder.parent}{os.sep}", "")) from error
+
+
+def guarded(upload: Upload, dataset: Loaded) -> Loaded:
+    """A set loaded from the upload, whose pictures that cannot be read any more are told of in its own words: mostly it
+    was removed while somebody trained on it."""
+
+    def guard(read: Read) -> Read:
+        def told(item: object) -> np.ndarray:
+            try:
+                with in_own_words(upload):
+                    return read(item)
+            except DataError:
+                find(upload.id)  # raises what is to be said where it is gone
+                raise
+
+        return told
+
+    for split in (dataset.train, dataset.valid):
+        split.guard(guard)
+    return dataset
 
 
 # ---- sets come and go

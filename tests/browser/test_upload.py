@@ -170,6 +170,35 @@ def test_more_than_the_limit_is_refused_before_it_is_sent(open_page, tmp_path):
     assert "201 MB are too much, 200 MB at most" in page.inner_text("#upload .fault") and sent == []
 
 
+def test_sending_can_be_cancelled_and_begun_again(open_page, app, pets):
+    page = open_page(TINY)
+    choose_own(page)
+    held = []
+    page.route("**/gradio_api/upload", lambda route: held.append(route))
+    drop(page, pets)
+    page.wait_for_selector("#upload .work:not([hidden])")
+    page.wait_for_function("atRest()")
+    assert len(held) == 1 and page.get_attribute("#upload .upload", "aria-busy") == "true"
+    page.click("#upload button:has-text('Cancel')")
+    page.wait_for_selector("#upload .work", state="hidden")
+    page.unroute("**/gradio_api/upload")
+    assert page.is_hidden("#upload .fault") and page.is_hidden("#upload .card") and kept(app) == []
+    drop(page, pets)
+    card(page, name="pets")
+    page.click("#upload .card button.icon")
+    page.wait_for_selector("#upload .card", state="hidden")
+
+
+def test_a_connection_that_breaks_is_told(open_page, pets):
+    page = open_page(TINY)
+    choose_own(page)
+    page.route("**/gradio_api/upload", lambda route: route.fulfill(status=500, body="no"))
+    drop(page, pets)
+    page.wait_for_selector("#upload .fault:not([hidden])")
+    assert "did not arrive" in page.inner_text("#upload .fault") and page.is_hidden("#upload .work")
+    open_page.faults.clear()  # Chromium writes the answer 500 to the console
+
+
 def test_another_browser_does_not_see_them(open_page, pets):
     page, other = open_page(TINY), open_page(TINY)
     choose_own(page)

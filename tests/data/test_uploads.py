@@ -479,6 +479,24 @@ def test_how_much_may_come_in_follows_the_setting(setting, megabytes, uploads_ho
     assert uploads.limits().bytes == megabytes * MEGA
 
 
+def test_a_set_that_goes_while_it_is_trained_on_says_so(bring, folders, masked):
+    classes, pairs = bring(folders(a=2, b=2)), bring(masked(), use="masks")
+    loaded = [load(f"upload:{classes.id}", size=16), load_dense(f"upload:{pairs.id}", task=SEGMENTATION, size=16)]
+    for upload, dataset in zip((classes, pairs), loaded, strict=True):
+        uploads.remove(ME, upload.id)
+        with pytest.raises(DataError, match="The pictures you brought are gone: bring them again."):
+            dataset.train.images([0])
+
+
+def test_a_picture_that_cannot_be_read_any_more_is_named_without_the_folders_of_the_host(bring, folders, uploads_home):
+    upload = bring(folders(a=2, b=2))
+    data = load(f"upload:{upload.id}", size=16)
+    data.train.items[0].write_bytes(b"x")
+    with pytest.raises(DataError) as error:
+        data.train.images([0])
+    assert "in “pets/a”" in str(error.value) and str(uploads_home) not in str(error.value)
+
+
 def test_a_set_goes_some_time_after_its_last_use(bring, folders):
     old, used = bring(folders(a=2, b=2)), bring(folders(a=2, b=2))
     for upload in (old, used):
