@@ -206,7 +206,8 @@ class UnetSpec:
 class TrainSpec:
     """How a spec is trained, and on what.
 
-    data         a name of `data.registry` ("shapes"), or "folder:PATH" or "pattern:PATH" (label in the file name);
+    data         a name of `data.registry` ("shapes"), or "folder:PATH" or "pattern:PATH" (label in the file name), or
+                 "upload:ID" of pictures that somebody brought (`data.uploads`);
                  for tasks with pictures as answers a name of `data.dense` ("shapes", "masks:PATH", "pictures:PATH")
     data_size    how much of the drawn set: small, medium or large
     difficulty   of the drawn set, 0 (plain) to 1 (cluttered)

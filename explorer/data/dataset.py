@@ -57,6 +57,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.items)
 
+    def guard(self, guarded: Callable[[Read], Read]) -> None:
+        """Let pictures be read by what `guarded` makes of the reader from now on."""
+        self._read = guarded(self._read)
+
     def images(self, indices: Sequence[int] | Tensor) -> Tensor:
         """The pictures of `indices`, in that order: uint8 (B, C, H, W)."""
         wanted = torch.as_tensor(indices, dtype=torch.int64)

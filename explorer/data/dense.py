@@ -29,6 +29,7 @@ from explorer.data.mask_folders import Pair as Files
 from explorer.data.masks import VOID, class_colours, mask_reader, offer, parse_remap, scan_masks, settle
 from explorer.data.pictures import check_channels, read_picture
 from explorer.data.registry import Choice, check_request
+from explorer.data.uploads import Upload, guarded, in_own_words, take
 from explorer.spec import AUGMENTATIONS, COLOUR, SEGMENTATION, STYLE, STYLE_IMAGE, SUPER_RESOLUTION, TASKS, sides
 
 SHRINK = 2
@@ -90,6 +91,20 @@ OWN_MASKS = Choice(
     download="",
     help="Pictures in images and masks in masks, or CamVid's train and trainannot; 0:0,255:1 may follow after a bar |.",
 )
+BROUGHT_MASKS = Choice(
+    name="upload:",
+    label="Pictures of yours",
+    classes=None,
+    download="",
+    help="Dropped into the page: pictures in a folder images, masks of the same names in masks.",
+)
+BROUGHT_PICTURES = Choice(
+    name="upload:",
+    label="Pictures of yours",
+    classes=None,
+    download="",
+    help="Any pictures, dropped into the page: each is its own answer.",
+)
 OWN_PICTURES = Choice(
     name="pictures:",
     label="A folder of pictures",
@@ -103,9 +118,10 @@ def list_dense(task: str) -> tuple[Choice, ...]:
     """All sets for a task: the drawn one, a folder of one's own, then what can be fetched."""
     masked = task == SEGMENTATION
     classes = len(drawn_masks.CLASSES) if masked else None
+    brought = BROUGHT_MASKS if masked else BROUGHT_PICTURES
     drawn = Choice("shapes", drawn_masks.LABEL, classes, "", DRAWN[_known_task(task)])
     fetched = [Choice(d.name, d.label, d.classes if masked else None, d.size_text, d.help) for d in _fetched(task)]
-    return (drawn, OWN_MASKS if masked else OWN_PICTURES, *fetched)
+    return (drawn, brought, OWN_MASKS if masked else OWN_PICTURES, *fetched)
 
 
 def _fetched(task: str) -> tuple[Download, ...]:
@@ -134,7 +150,8 @@ def load_dense(
 ) -> DenseSet:
     """The set of that name for a task, its pictures of `size` pixels, one side or height and width.
 
-    name       "shapes", "masks:PATH" or "masks:PATH|REMAP" ("masks:/x|0:0,255:1"), "pictures:PATH", or a fetched set's
+    name       "shapes", "masks:PATH" or "masks:PATH|REMAP" ("masks:/x|0:0,255:1"), "pictures:PATH", "upload:ID" of
+               pictures that somebody brought (`data.uploads`), or a fetched set's
     n_in       channels of pictures to be segmented, 3 colour or 1 grey; all other tasks have 3
     the rest   as in `registry.load`
 
@@ -148,6 +165,9 @@ def load_dense(
     kind, _, place = name.partition(":")
     if name == "shapes":
         return _drawn(task, size, n_in if masked else 3, data_size, difficulty, seed, keep)
+    if kind == "upload":
+        upload = take(place)
+        return guarded(upload, upload_dense(upload, task, size, n_in, valid_pct, seed, keep, progress))
     if kind == "masks" and masked:
         path, _, remap = place.partition("|")
         found = find_pairs(path, valid_pct=valid_pct, seed=seed, progress=progress)
@@ -189,13 +209,41 @@ def _unknown(name: str, task: str) -> str:
         return "Segmentation needs a mask for each picture: choose a folder with masks (masks:PATH), or shapes."
     if kind in ("masks", "folder", "pattern"):
         return "This task needs pictures only, and no masks or classes: choose a folder of pictures (pictures:PATH)."
-    names = [f"{choice.name}PATH" if choice.name.endswith(":") else choice.name for choice in list_dense(task)]
+    named = [choice.name for choice in list_dense(task) if choice.name != "upload:"]  # whose ids nobody types
+    names = [f"{one}PATH" if one.endswith(":") else one for one in named]
     near = difflib.get_close_matches(name[:80], names, 1)
     hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(names)}."
     return f"There is no set “{name[:80]}” for this task: {hint}"
 
 
 # ---- from a name to a set
+
+
+def upload_dense(
+    upload: Upload,
+    task: str,
+    size: int | tuple[int, int],
+    n_in: int,
+    valid_pct: float,
+    seed: int,
+    keep: int,
+    progress: Tell | None = None,
+) -> DenseSet:
+    """Pictures that somebody brought, with their masks where the task is segmentation."""
+    masked = upload.layout == "masks"
+    if task == SEGMENTATION and not masked:
+        raise DataError(
+            f"“{upload.name}” has no masks: put the pictures into a folder images, and masks of the same names into "
+            "a folder masks beside it."
+        )
+    with in_own_words(upload):
+        if not masked:
+            return _pictures(upload.folder, task, size, valid_pct, seed, keep, progress)
+        found = find_pairs(upload.folder, valid_pct=valid_pct, seed=seed, progress=progress)
+        if task == SEGMENTATION:
+            return _masked(found, upload.remap, size, n_in, keep, progress)
+        train, valid = ([file for file, _ in part] for part in (found.train, found.valid))
+        return _own_answers(upload.name, task, train, valid, found.notes, size, keep)
 
 
 def _drawn(
@@ -244,7 +292,7 @@ def _pair_split(pairs: Sequence[Files], table: np.ndarray, size: int | tuple[int
 
 
 def _pictures(
-    place: str,
+    place: str | Path,
     task: str,
     size: int | tuple[int, int],
     valid_pct: float,
@@ -253,7 +301,19 @@ def _pictures(
     progress: Tell | None,
 ) -> DenseSet:
     name, train, valid, notes = find_pictures(place, valid_pct=valid_pct, seed=seed, progress=progress)
-    notes += _enlarged(train, size)
+    return _own_answers(name, task, train, valid, notes, size, keep)
+
+
+def _own_answers(
+    name: str,
+    task: str,
+    train: Sequence[Path],
+    valid: Sequence[Path],
+    notes: Sequence[str],
+    size: int | tuple[int, int],
+    keep: int,
+) -> DenseSet:
+    notes = [*notes, *_enlarged(train, size)]
     read = partial(read_picture, size=size, n_in=3)
     learnt, checked = (Split(part, [0] * len(part), read, (3, *sides(size)), keep) for part in (train, valid))
     return DenseSet(name, task, (), (), learnt, checked, tuple(notes))

@@ -34,7 +34,7 @@ Labelled = list[tuple[Path, str]]
 
 
 def folder_set(
-    path: str,
+    path: str | Path,
     *,
     size: int | tuple[int, int],
     n_in: int = 3,
@@ -68,7 +68,7 @@ def folder_set(
 
 
 def pattern_set(
-    path: str,
+    path: str | Path,
     pattern: str = PETS_PATTERN,
     *,
     size: int | tuple[int, int],
@@ -102,11 +102,14 @@ def pattern_set(
     return _assemble(named.name, root, train, valid, size, n_in, keep, notes)
 
 
-def open_folder(path: str) -> Path:
+def open_folder(path: str | Path) -> Path:
     """The folder of that name, if it is one that may be read here.
 
-    On a public host (`host.is_public`) only folders below EXPLORER_DATA may, and nothing else is even looked at.
+    On a public host (`host.is_public`) only folders below EXPLORER_DATA may, and nothing else is even looked at. A text
+    is what a person wrote; a Path is a folder of the app's own, which may always.
     """
+    if isinstance(path, Path):
+        return path
     if not path.strip():
         raise DataError("The name of the folder is missing: write where the pictures lie.")
     try:
@@ -129,7 +132,7 @@ def open_folder(path: str) -> Path:
     return folder
 
 
-def last_change(path: str) -> tuple[int, int]:
+def last_change(path: str | Path) -> tuple[int, int]:
     """When something last came, went or was renamed in a folder or below it (ns since 1970), and how many folders
     it holds.
 

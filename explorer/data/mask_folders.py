@@ -66,7 +66,16 @@ class Found:
         return [mask for _, mask in (*self.train, *self.valid)]
 
 
-def find_pairs(path: str, *, valid_pct: float, seed: int, progress: Tell | None = None) -> Found:
+def has_masks(folder: Path) -> bool:
+    """Whether a folder lies as one of the layouts, whatever its files are worth."""
+    try:
+        _layout(folder, [])
+    except DataError:
+        return False
+    return True
+
+
+def find_pairs(path: str | Path, *, valid_pct: float, seed: int, progress: Tell | None = None) -> Found:
     """The pairs of a folder. A split of its own is taken as it is, else `valid_pct` is held back, by seed and name."""
     named = open_folder(path)
     notes: list[str] = []
@@ -91,7 +100,7 @@ def find_pairs(path: str, *, valid_pct: float, seed: int, progress: Tell | None 
 
 
 def find_pictures(
-    path: str, *, valid_pct: float, seed: int, progress: Tell | None = None
+    path: str | Path, *, valid_pct: float, seed: int, progress: Tell | None = None
 ) -> tuple[str, list[Path], list[Path], list[str]]:
     """All pictures in a folder and below it: its name, those to learn from, those to check on, notes.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Tell
@@ -13,6 +13,7 @@ from explorer.data.downloads import DOWNLOADS, MASK_DOWNLOADS, data_home, downlo
 from explorer.data.drawn import KINDS, LABEL, SIZES, drawn_set
 from explorer.data.folders import folder_set, last_change, pattern_set
 from explorer.data.pattern import PETS_PATTERN
+from explorer.data.uploads import CLASSES, Upload, guarded, in_own_words, is_there, take
 
 __all__ = ["Choice", "DataError", "fingerprint", "is_here", "list_data", "load"]
 
@@ -41,6 +42,13 @@ OWN = (
         classes=len(KINDS),
         download="",
         help="Ten classes that need shape and texture, drawn when they are needed.",
+    ),
+    Choice(
+        name="upload:",
+        label="Pictures of yours",
+        classes=None,
+        download="",
+        help="Pictures dropped into the page: a folder a class, beagle_12.jpg, or a CSV of names and labels.",
     ),
     Choice(
         name="folder:",
@@ -77,6 +85,8 @@ def fingerprint(name: str) -> Hashable:
     why. See `folders.last_change`.
     """
     kind, _, place = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if kind == "upload":
+        return is_there(place)
     if kind not in ("folder", "pattern", "masks", "pictures"):
         return None
     try:
@@ -100,7 +110,8 @@ def load(
     """The set of that name, with pictures of `size` pixels, one side or height and width, in `n_in` channels
     (3 colour, 1 grey).
 
-    name       "shapes", "folder:PATH", "pattern:PATH" or "pattern:PATH|REGEX", or a name of torchvision's sets
+    name       "shapes", "folder:PATH", "pattern:PATH" or "pattern:PATH|REGEX", "upload:ID" of pictures that somebody
+               brought (`data.uploads`), or a name of torchvision's sets
     data_size, difficulty   of the drawn set        valid_pct   of folders that bring no split of their own
     keep       bytes of decoded pictures that each of the two splits holds in memory
     progress   told (what, done, total, unit), the fields of `train.events.Progress`; what it raises ends the loading
@@ -112,6 +123,9 @@ def load(
     if name == "shapes":
         return drawn_set(size=size, n_in=n_in, data_size=data_size, difficulty=difficulty, seed=seed, keep=keep)
     common = {"size": size, "n_in": n_in, "keep": keep, "progress": progress}
+    if kind == "upload":
+        upload = take(place)
+        return guarded(upload, upload_set(upload, valid_pct=valid_pct, seed=seed, **common))
     if kind == "folder":
         return folder_set(place, valid_pct=valid_pct, seed=seed, **common)
     if kind == "pattern":
@@ -121,6 +135,20 @@ def load(
     if entry is None:
         raise DataError(_unknown(name))
     return downloaded_set(entry, **common)
+
+
+def upload_set(upload: Upload, *, valid_pct: float, seed: int, **common: Any) -> DataSet:
+    """Pictures that somebody brought, with their classes; `common` as in `folder_set`."""
+    if CLASSES not in upload.uses:
+        what = "masks and no classes" if upload.layout == "masks" else "no classes"
+        raise DataError(
+            f"“{upload.name}” has {what}: put the pictures of each class into a folder that bears its name, or bring a "
+            "CSV of names and labels beside them."
+        )
+    load_it = pattern_set if upload.layout == "pattern" else folder_set
+    with in_own_words(upload):
+        dataset = load_it(upload.folder, valid_pct=valid_pct, seed=seed, **common)
+    return replace(dataset, notes=(*dataset.notes, *upload.warnings))
 
 
 def check_request(name: Any, size: Any, data_size: Any, difficulty: Any, valid_pct: Any) -> None:
@@ -156,7 +184,8 @@ def _shown(value: Any) -> str:
 
 
 def _unknown(name: str) -> str:
-    names = [f"{choice.name}PATH" if choice.name.endswith(":") else choice.name for choice in list_data()]
+    named = [choice.name for choice in list_data() if choice.name != "upload:"]  # whose ids nobody types
+    names = [f"{one}PATH" if one.endswith(":") else one for one in named]
     near = difflib.get_close_matches(name[:80], names, 1)
     hint = f"did you mean {near[0]}?" if near else f"choose {', '.join(names)}."
     return f"There is no data set “{name[:80]}”: {hint}"

@@ -1,6 +1,7 @@
 """How much of the runs is kept, and what goes first where that is too much.
 
-What its owner deleted goes after UNDO seconds. A run that waits, trains or rests is never touched. Of those that have
+What its owner deleted goes after UNDO seconds; a run on pictures that somebody brought, of which it holds some, when
+their time is over. A run that waits, trains or rests is never touched. Of those that have
 ended, those that are pinned come last in each of these, and never go for their age:
 
 1. whole runs go that ended longer ago than the limit of days, the oldest first;
@@ -19,9 +20,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.data import uploads
 from explorer.jobs.store import RunRecord, Store
 
-DAY = 86_400.0
+DAY, HOUR = 86_400.0, 3600.0
+BROUGHT = "upload:"
 UNDO = 600.0  # seconds in which a deleted run can be brought back
 GIGABYTE = 10**9
 USUAL_GIGABYTES = 20.0
@@ -30,10 +33,12 @@ WEIGHTS = ".safetensors"
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is kept: bytes of records, weights and logs together, days after a run's end; None where none is set."""
+    """How much is kept: bytes of records, weights and logs together, days after a run's end, hours of one on pictures
+    that somebody brought; None where none is set."""
 
     size: int | None = int(USUAL_GIGABYTES * GIGABYTE)
     days: float | None = None
+    brought_hours: float | None = None
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,11 @@ class Tidied:
 
 
 def limits_from_environment() -> Limits:
-    """EXPLORER_KEEP_GB (20 where it is not set) and EXPLORER_KEEP_DAYS (no limit); ValueError for what is no number."""
+    """EXPLORER_KEEP_GB (20 where it is not set), EXPLORER_KEEP_DAYS (no limit) and EXPLORER_UPLOAD_HOURS;
+    ValueError for what is no number."""
     size = _number("EXPLORER_KEEP_GB", "how many gigabytes of runs are kept", str(USUAL_GIGABYTES))
     days = _number("EXPLORER_KEEP_DAYS", "how many days a run is kept after its end", "")
-    return Limits(None if size is None else int(size * GIGABYTE), days)
+    return Limits(None if size is None else int(size * GIGABYTE), days, uploads.hours())
 
 
 def _number(name: str, what: str, usual: str) -> float | None:
@@ -71,7 +77,7 @@ def tidy(store: Store, limits: Limits, now: float) -> Tidied:
     for folder in orphans(store):
         shutil.rmtree(folder, ignore_errors=True)
     ended = sorted(store.runs("finished", "stopped", "failed"), key=lambda run: (run.pinned, run.ended or run.created))
-    old = [run for run in ended if _is_over(run, limits.days, now)]
+    old = [run for run in ended if _is_over(run, limits, now)]
     runs = [run.id for run in old if remove(store, run)]
     left, weights = [run for run in ended if run.id not in runs], []
     files = file_bytes(store.runs_folder)
@@ -91,11 +97,14 @@ def tidy(store: Store, limits: Limits, now: float) -> Tidied:
     return Tidied(tuple(weights), tuple(runs), max(0, before - store.used_bytes() - files))
 
 
-def _is_over(run: RunRecord, days: float | None, now: float) -> bool:
-    """Whether nobody can want this run any more: deleted, or older than the limit and not pinned."""
+def _is_over(run: RunRecord, limits: Limits, now: float) -> bool:
+    """Whether this run is to go for its age: deleted, on pictures whose time is over, or old and not pinned."""
+    ended = run.ended or run.created
     if run.deleted is not None:
         return run.deleted < now - UNDO
-    return days is not None and not run.pinned and (run.ended or run.created) < now - days * DAY
+    if limits.brought_hours is not None and str(run.train.get("data")).startswith(BROUGHT):
+        return ended < now - limits.brought_hours * HOUR
+    return limits.days is not None and not run.pinned and ended < now - limits.days * DAY
 
 
 def used_bytes(store: Store) -> int:

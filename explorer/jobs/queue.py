@@ -111,6 +111,7 @@ class Queue:
     stop_grace  seconds that a worker has to end by itself after a stop, before it is killed
     fit         "package.module:function" that trains; for tests
     keep        how much of ended runs is kept; EXPLORER_KEEP_GB and EXPLORER_KEEP_DAYS
+    tidy_more   what else is to be removed now and then
     """
 
     def __init__(
@@ -126,6 +127,7 @@ class Queue:
         stop_grace: float = 0.7,
         fit: str = FIT,
         keep: Limits | None = None,
+        tidy_more: Callable[[], object] = lambda: None,
     ):
         self.store = store
         self._workers_at_most = workers or workers_from_environment()
@@ -133,7 +135,7 @@ class Queue:
         self._memory, self._estimate, self.rules = memory, estimate, rules
         self._waits: tuple[float, dict[str, float | None]] = (-math.inf, {})
         self._waiting, self._stop_grace, self._fit = waiting, stop_grace, fit
-        self._keep, self._tidy_at = keep or limits_from_environment(), 0.0
+        self._keep, self._tidy_at, self._tidy_more = keep or limits_from_environment(), 0.0, tidy_more
         self._app = App(secrets.token_urlsafe(6), os.getpid(), birth_mark(os.getpid()))
         self._workers: list[Worker] = []
         self._wake, self._closing = threading.Event(), threading.Event()
@@ -437,6 +439,7 @@ class Queue:
         if time.monotonic() < self._tidy_at:
             return
         self._tidy_at = time.monotonic() + TIDY_EVERY
+        self._tidy_more()
         done = tidy(self.store, self._keep, time.time())
         if done.runs or done.weights:
             log.info("Removed %d runs and the weights of %d: %d bytes.", len(done.runs), len(done.weights), done.freed)

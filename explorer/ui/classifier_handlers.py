@@ -23,7 +23,16 @@ from explorer.ui.describe import (
     suggestions,
 )
 from explorer.ui.held import Held, Payloads
-from explorer.ui.page_handlers import PageHandlers, answering, problems, with_body_that_is, with_rates_that_fit
+from explorer.ui.page_handlers import (
+    PageHandlers,
+    answering,
+    place_of_data,
+    problems,
+    seen,
+    set_fields,
+    with_body_that_is,
+    with_rates_that_fit,
+)
 from explorer.ui.read import LINK_REACH, TRAIN_REACH, Reading, cut_steps, read, show, within_reach
 
 TABS = ("tree", "layers", "cost", "activations", "compare", "code", "summary", "data")
@@ -42,13 +51,15 @@ class ClassifierHandlers(PageHandlers):
         """Values of all widgets that show the model; only the sentences where something it is made of is in doubt."""
         reading = self._read(values)
         if not reading.builds:
-            return {"notices": problems(reading.problems)}
+            return {"notices": problems(seen(values, reading.problems))}
         try:
             payloads, doubts = describe(reading, self.services, view)
         except SpecError as error:
-            return {"notices": problems({**reading.problems, error.field: str(error)})}
+            return {"notices": problems({**seen(values, reading.problems), error.field: str(error)})}
         payloads["gallery"] = {"chosen": reading.spec.body.arch}
-        notices = problems({**doubts, **reading.problems}, suggestions(reading.spec))
+        if "data" in reading.problems:  # nothing named or brought yet, say: how it should look
+            payloads["datahint"] = {"text": set_help(values.get("data"))}
+        notices = problems({**doubts, **seen(values, reading.problems)}, suggestions(reading.spec))
         return {**answering(values, reading, payloads), "notices": notices}
 
     def described_tab(self, reading: Reading, view: View) -> Payloads:
@@ -121,21 +132,21 @@ class ClassifierHandlers(PageHandlers):
     def page_for(self, spec: ClassifierSpec, train: TrainSpec, view: View = AT_FIRST, said: str = "") -> Payloads:
         """Every control for these specs, and the picture; `said` is a sentence about the page as a whole."""
         weights_file = spec.body.weights if is_path(spec.body.weights) else None
-        kind, colon, path = train.data.partition(":")
         held: Payloads = {
             **show(spec, train),
-            "data": kind + colon,
+            **set_fields(train),
             "cut": cut_steps(spec),
             "chips": {"widths": list(spec.head.widths), "outputs": spec.n_out, "outputs_editable": True},
             "groups": group_payload(spec, train),
         }
-        payloads = {**held, **self.redrawn({**held, "file": weights_file, "path": path}, view)}
+        payloads = {**held, **self.redrawn({**held, "file": weights_file}, view)}
         if said:
             payloads["notices"] = problems({"link": said})
         return {
             **payloads,
             "file": {"visible": bool(weights_file), "value": weights_file},
-            "path": {"visible": bool(colon), "value": path},
+            "path": {"visible": place_of_data(held) == "path", "value": held["path"]},
+            "upload": self._zone(held),
         }
 
     def opened(self, query: Mapping[str, str]) -> Payloads:
@@ -158,3 +169,8 @@ class ClassifierHandlers(PageHandlers):
         train, too_far = within_reach(decoded.train, TRAIN_REACH)
         train, dropped = with_rates_that_fit(spec, train, (*dropped, *far, *too_far))
         return spec, train, dropped
+
+
+def set_help(name: object) -> str:
+    """What is said of a set of the list, "" for what is none."""
+    return next((choice.help for choice in list_data() if choice.name == name), "")

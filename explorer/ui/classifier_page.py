@@ -24,13 +24,14 @@ PICTURE = (
     "ribbon", "ribbon_a", "numbers", "tree", "layers", "cost", "activations", "compare", "code", "summary", "notices",
     "topbar", "weightsline", "datahint", "cut", "groups", "gallery", "question",
 )  # fmt: skip
-OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path", "size")
+OWN_HANDLER = ("schedule", "cut", "chips", "groups", "rate", "weights", "file", "data", "path", "upload", "size")
 TARGETS = {
     "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "width": "width",
     "body.n_in": "n_in",
     "head.pool": "pool", "head.lin_ftrs": "chips", "head.ps": "ps", "ps_each": "ps_each", "head.y_range": "y_range",
     "head.first_bn": "first_bn",
-    "n_out": "chips", "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty",
+    "n_out": "chips", "data": "data", "path": "path", "upload": "upload",
+    "data_size": "data_size", "difficulty": "difficulty",
     "valid_pct": "valid_pct", "epochs": "epochs", "freeze_epochs": "freeze_epochs", "lr": "rate", "lrs": "groups",
     "batch_size": "batch_size", "schedule": "schedule", "wd": "wd", "seed": "seed", "augment": "augment", "run": "run",
 }  # fmt: skip
@@ -100,8 +101,8 @@ def classifier_page(services: Services, shell: Shell) -> Page:
     on(controls["weights"].input, handlers.weights_chosen, "file")
     on(controls["file"].upload, handlers.refresh)
     on(controls["file"].clear, handlers.refresh)
-    for chosen in (controls["data"].select, controls["path"].submit, controls["path"].blur):
-        on(chosen, handlers.data_chosen, "path", "chips", "sheet")
+    for chosen in (controls["data"].select, controls["path"].submit, controls["path"].blur, controls["upload"].moved):
+        on(chosen, handlers.data_chosen, "path", "upload", "chips", "sheet")
     on(build.title.defaults, handlers.defaults, *components)
     on(build.gallery.chosen, handlers.body_chosen, "arch", **AT_ONCE)
     for costs in (numbers, spent):

@@ -26,7 +26,7 @@ from explorer.trace.summary import torchinfo_text
 from explorer.trace.tracer import trace
 from explorer.train.device import pick_device
 from explorer.ui.field_desk import fields
-from explorer.ui.read import Reading, cut_steps, usual_rates
+from explorer.ui.read import BROUGHT, Reading, cut_steps, usual_rates
 from explorer.ui.services import Services
 from explorer.ui.weights_desk import WeightsState
 from explorer.views.activations import activations
@@ -359,9 +359,8 @@ def topbar(
 ) -> dict[str, object]:
     """Device and the link to share, with a word about what a link cannot hold."""
     query = link.encode(spec, train)
-    files = [
-        what for what, path in (("the weights file", spec.body.weights), ("the folder", train.data)) if is_path(path)
-    ]
+    pictures = "your pictures" if train.data.startswith(BROUGHT) else "the folder"
+    files = [what for what, path in (("the weights file", spec.body.weights), (pictures, train.data)) if is_path(path)]
     return {
         "device": services.device,
         "kind": services.device_kind,

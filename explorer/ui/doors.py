@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from explorer.data.uploads import limits
 from explorer.host import is_public, on_space, rate_factor, trusted_proxies
 from explorer.ui.blocks import Blocks
 from explorer.ui.endpoints import MB
@@ -56,7 +57,7 @@ def plotly_script(request: Request) -> Response:
 
 def largest_upload() -> int | None:
     """Bytes of an uploaded file; None, no limit, on a host of one's own."""
-    return LARGEST_UPLOAD if is_public() else None
+    return max(LARGEST_UPLOAD, limits().bytes) if is_public() else None
 
 
 def kept_uploads() -> tuple[int, int] | None:

@@ -86,6 +86,8 @@ class Function:
 
 FUNCTIONS = {
     "activations": Function('{"spec", "qual", "photo", "one_scale", "channel"}', "maps and figures of a layer"),
+    "bring": Function("[me, file, name, use]", "an uploaded zip as a set of one's own, or why it cannot be"),
+    "brought": Function("[me, use]", "one's own sets of pictures, and the limits", heavy=False),
     "checkerboard": Function('{"kernel", "stride", "padding", "output_padding", "seed"}', "checkerboards side by side"),
     "effective": Function('{"spec", "qual", "photo", "cell"}', "which pixels count for a cell"),
     "enlarge": Function('{"way", "grid", "kernel" or "weights", …}', "a grid of at most 8 by 8, enlarged step by step"),
@@ -100,6 +102,7 @@ FUNCTIONS = {
     "race_look": Function('{"race", "runs", "seed", "seen"}', "how a race stands", heavy=False),
     "race_plan": Function('{"spec", "seeds"}', "which decoders would race, and for about how long"),
     "race_stop": Function('{"race", "token"}', "a sentence; the token is whoever's who began it", heavy=False),
+    "remove": Function("[me, use, set]", "one's own sets after that one is gone", heavy=False),
     "runs_do": Function('{"me", "do", "runs", "text"}', "a sentence; of runs of one's own alone", heavy=False),
     "runs_export": Function('{"me", "runs", "as"}', "one's own runs as CSV or JSON", heavy=False),
     "runs_look": Function('{"me", "mark", …}', "the Runs page: one's own runs", heavy=False),

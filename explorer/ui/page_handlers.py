@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from explorer import link
+from explorer.data.uploads import CLASSES
 from explorer.models.bodies import resolve_cut
 from explorer.models.timm_archs import is_timm
 from explorer.spec import BodySpec, SpecError, TrainSpec
@@ -21,7 +22,7 @@ from explorer.trace.tracer import trace
 from explorer.train.schedule import phases, planned_rates
 from explorer.ui.describe import View, cannot_train, count_groups, place_of, question
 from explorer.ui.held import Held, Payloads
-from explorer.ui.read import BUILD_REACH, Reading, cut_steps, dropped_cut, number, usual_rates
+from explorer.ui.read import BROUGHT, BUILD_REACH, Reading, cut_steps, dropped_cut, number, usual_rates
 from explorer.ui.services import Services
 from explorer.views.measures import MEASURES
 from explorer.views.numbers import rate as words
@@ -187,9 +188,9 @@ class PageHandlers(ABC):
 
     def data_chosen(self, held: Held) -> Payloads:
         """Another set: the path's field comes or goes, and the outputs follow the number of classes."""
-        needs_path = place_of_data(held.values) == "path"
-        shown: Payloads = {"path": {"visible": needs_path}}
-        if needs_path and not str(held.values.get("path") or "").strip():
+        place = place_of_data(held.values)
+        shown: Payloads = {"path": {"visible": place == "path"}, "upload": self._zone(held.values)}
+        if place != "data" and "data" in self._read(held.values).problems:  # nothing named or brought yet
             return {**shown, **self.refresh(held)}
         fitted, problem = self._fit_outputs(held)
         shown |= {**fitted, **self.redrawn({**held.values, **fitted}, held.view)}
@@ -198,6 +199,16 @@ class PageHandlers(ABC):
         if held.view.tab == "data":
             shown["sheet"] = self._sheet(held.values)
         return shown
+
+    def _use(self, values: Mapping[str, object]) -> str:
+        """What pictures that somebody brings are for."""
+        return CLASSES
+
+    def _zone(self, values: Mapping[str, object]) -> Payloads:
+        """What the drop zone holds: whether it is on show, what for, which set is chosen."""
+        held = values.get("upload")
+        own = held if isinstance(held, Mapping) else {}
+        return {**own, "on": values.get("data") == BROUGHT, "use": self._use(values)}
 
     def data_changed(self, held: Held) -> Payloads:
         """How much of the set, how hard, how augmented, how large."""
@@ -326,8 +337,23 @@ def answering(values: Mapping[str, object], reading: Reading, payloads: Payloads
 
 
 def place_of_data(values: Mapping[str, object]) -> str:
-    """The field that a sentence about the set belongs to: the folder's, where one is to be named."""
+    """The field that a sentence about the set belongs to: the folder's, where one is to be named, or the drop zone."""
+    if values.get("data") == BROUGHT:
+        return "upload"
     return "path" if str(values.get("data")).endswith(":") else "data"
+
+
+def seen(values: Mapping[str, object], found: Mapping[str, str]) -> Payloads:
+    """Sentences to be shown while nobody trains: that pictures are yet to be brought, the drop zone says itself."""
+    empty = place_of_data(values) == "upload"
+    return {field: sentence for field, sentence in found.items() if not (empty and field == "data")}
+
+
+def set_fields(train: TrainSpec) -> Payloads:
+    """What the fields hold that say which set is trained on."""
+    kind, colon, place = train.data.partition(":")
+    brought = kind + colon == BROUGHT
+    return {"data": kind + colon, "path": "" if brought else place, "upload": {"set": place if brought else ""}}
 
 
 def thawed(held: Held) -> list[dict]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from explorer import link
+from explorer.data.uploads import is_id
 from explorer.models.archs import get_arch, is_arch
 from explorer.models.bodies import Cut, legal_cuts, resolve_cut
 from explorer.models.build import blamed
@@ -36,6 +37,8 @@ SCHEDULES = {"One-cycle": "one_cycle", "Fine-tune": "fine_tune", "Flat": "flat"}
 AUGMENTATIONS = {"Basic": "basic", "None": "none"}
 SIZES = {"Small": "small", "Medium": "medium", "Large": "large"}
 
+BROUGHT = "upload:"
+"""The set that waits for pictures of one's own; see `data.uploads`."""
 MOST_GROUPS = 64
 LONGEST_NAME = 60  # letters of a cut's name in a sentence
 
@@ -260,6 +263,11 @@ def _data(values: Values) -> str:
     name = values.get("data")
     if not isinstance(name, str) or not name:
         raise SpecError("data", "Choose what to train on.")
+    if name == BROUGHT:
+        chosen = _part(values, "upload", "set")
+        if not is_id(chosen):
+            raise SpecError("data", "Bring pictures first: drop them on the field below.")
+        return f"{name}{chosen}"
     path = str(values.get("path") or "").strip()
     if name.endswith(":") and not path:
         raise SpecError("data", "Say where the pictures are: the path of a folder on this machine.")

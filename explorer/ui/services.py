@@ -14,6 +14,7 @@ import plotly
 import torch
 from gradio.utils import get_upload_folder
 
+from explorer.data import uploads
 from explorer.data.dense import load_dense
 from explorer.data.registry import fingerprint, load
 from explorer.host import is_public
@@ -69,6 +70,7 @@ def open_services() -> Services:
         store,
         memory=memory_here(kind),
         estimate=Estimator(Pace(store), counts, kind),
+        tidy_more=uploads.expire,
         rules=rules_from_environment(public),
     )
     atexit.register(queue.close)
@@ -104,6 +106,10 @@ class Remembering:
         if len(self._counts) > MOST_COUNTS:
             del self._counts[next(iter(self._counts))]
         return found
+
+    def forget(self) -> None:
+        """Let go of the sets that are kept: somebody's pictures are to be gone."""
+        self._kept.cache_clear()
 
     def counts(self, name: str) -> tuple[int, int] | None:
         """Pictures to learn from and to check on, as last loaded; None for a set that never was."""

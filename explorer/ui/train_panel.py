@@ -17,6 +17,7 @@ from explorer.ui.controls import count, dropdown, segments, slider, switch, text
 from explorer.ui.read import AUGMENTATIONS, SCHEDULES, SIZES, TRAIN_REACH
 from explorer.ui.services import PLOTLY_URL, Services
 from explorer.ui.unet_read import KINDS, LOSS_WORDS, PRECISION_WORDS
+from explorer.ui.upload_desk import UploadDesk
 from explorer.ui.widget import widget
 from explorer.views import curves
 from explorer.views.activations import layer_words
@@ -61,6 +62,13 @@ def train_panel(
         c["batch_size"] = count(f"{page}batch_size", "Batch", first["batch_size"])
     hint = widget("line", first["datahint"], elem_id=f"{page}datahint")
     c["path"] = text(f"{page}path", "Folder on this machine", placeholder="/home/me/pictures", visible=False)
+    c["upload"] = widget(
+        "upload",
+        first["upload"],
+        events=("moved",),
+        server_functions=UploadDesk(services).functions(),
+        elem_id=f"{page}upload",
+    )
     c["schedule"] = segments(f"{page}schedule", "Schedule", SCHEDULES, first["schedule"], show_label=False)
     if styles:
         c["loss"] = segments(f"{page}loss", "Loss", LOSS_WORDS, first["loss"], visible=False)

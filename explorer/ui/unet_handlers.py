@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from explorer import link
 from explorer.data.dense import list_dense
+from explorer.data.uploads import MASKS, PICTURES
 from explorer.models.archs import Nameable, list_archs
 from explorer.models.build import wiring_of
 from explorer.spec import (
@@ -23,7 +24,17 @@ from explorer.spec import (
 from explorer.ui import unet_sheet
 from explorer.ui.describe import View, is_path, shown_trace
 from explorer.ui.held import Held, Payloads
-from explorer.ui.page_handlers import PageHandlers, answering, problems, thawed, with_body_that_is, with_rates_that_fit
+from explorer.ui.page_handlers import (
+    PageHandlers,
+    answering,
+    place_of_data,
+    problems,
+    seen,
+    set_fields,
+    thawed,
+    with_body_that_is,
+    with_rates_that_fit,
+)
 from explorer.ui.race_desk import RaceDesk
 from explorer.ui.read import LINK_REACH, TRAIN_REACH, Reading, cut_steps, within_reach
 from explorer.ui.services import Services
@@ -57,14 +68,14 @@ class UnetHandlers(PageHandlers):
         """Values of all widgets that show the model; only the sentences where something it is made of is in doubt."""
         reading = self._read(values)
         if not reading.builds:
-            return {"notices": problems(reading.problems)}
+            return {"notices": problems(seen(values, reading.problems))}
         try:
             payloads = describe_unet(reading, self.services, view, self.races.pace)
         except SpecError as error:
-            return {"notices": problems({**reading.problems, error.field: str(error)})}
+            return {"notices": problems({**seen(values, reading.problems), error.field: str(error)})}
         if "data" in reading.problems:  # a folder without a path yet, say: how it should look
             payloads["datahint"] = {"text": set_help(reading.spec.task, values.get("data"))}
-        notices = problems(reading.problems, unet_suggestions(reading, self.services, self.races.pace))
+        notices = problems(seen(values, reading.problems), unet_suggestions(reading, self.services, self.races.pace))
         return {**answering(values, reading, payloads), "notices": notices}
 
     def described_tab(self, reading: Reading, view: View) -> Payloads:
@@ -138,6 +149,9 @@ class UnetHandlers(PageHandlers):
             notices["hints"] = {**notices.get("hints", {}), "path": hint}
         return shown
 
+    def _use(self, values: Mapping[str, object]) -> str:
+        return MASKS if self._read(values).spec.task == SEGMENTATION else PICTURES
+
     def remapped(self, held: Held) -> Payloads:
         """The offered reading of the masks' values is taken."""
         path = str(held.values.get("path") or "").strip()
@@ -176,29 +190,28 @@ class UnetHandlers(PageHandlers):
     def page_for(self, spec: UnetSpec, train: TrainSpec, view: View = VIEW, said: str = "") -> Payloads:
         """Every control for these specs, and the picture; `said` is a sentence about the page as a whole."""
         weights_file = spec.body.weights if is_path(spec.body.weights) else None
-        kind, colon, path = train.data.partition(":")
         payloads = self._whole(spec, train, view)
+        fields = set_fields(train)
         if said:
             payloads["notices"] = problems({"link": said})
         return {
             **payloads,
             "file": {"visible": bool(weights_file), "value": weights_file},
-            "path": {"visible": bool(colon), "value": path},
+            "path": {"visible": place_of_data(fields) == "path", "value": fields["path"]},
             **shown_for(spec.task),
-            "data": {"choices": set_choices(spec.task), "value": kind + colon},
+            "data": {"choices": set_choices(spec.task), "value": fields["data"]},
             "n_out": {"value": spec.n_out, "visible": spec.task == SEGMENTATION},
         }
 
     def _whole(self, spec: UnetSpec, train: TrainSpec, view: View) -> Payloads:
-        kind, colon, path = train.data.partition(":")
         held: Payloads = {
             **show_unet(spec, train),
-            "data": kind + colon,
+            **set_fields(train),
             "cut": cut_steps(spec),
             "groups": unet_groups(shown_trace(spec, train), train),
         }
         weights_file = spec.body.weights if is_path(spec.body.weights) else None
-        return {**held, **self.redrawn({**held, "file": weights_file, "path": path}, view)}
+        return {**held, "upload": self._zone(held), **self.redrawn({**held, "file": weights_file}, view)}
 
     def opened(self, query: Mapping[str, str]) -> Payloads:
         """A visit: the page for its link, with a sentence for each part of the link that was dropped."""

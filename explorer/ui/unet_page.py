@@ -28,14 +28,16 @@ DRAWN = (
     "skipsline", "datahint", "cut", "groups", "question", "pictures", "race",
 )  # fmt: skip
 OWN_HANDLER = (
-    "schedule", "cut", "groups", "rate", "weights", "file", "data", "path", "size", "task", "off", "style_file",
+    "schedule", "cut", "groups", "rate", "weights", "file", "data", "path", "upload", "size", "task", "off",
+    "style_file",
 )  # fmt: skip
 TARGETS = {
     "body.arch": "arch", "body.weights": "weights", "body.cut": "cut", "body.size": "size", "width": "width",
     "body.n_in": "n_in", "task": "task", "n_out": "n_out",
     "decoder.kind": "decoder", "decoder.skips": "skipsline", "decoder.width_cap": "width_cap",
     "decoder.norm_type": "norm", "decoder.act": "act", "decoder.kernel": "kernel", "decoder.y_range": "y_range",
-    "data": "data", "path": "path", "data_size": "data_size", "difficulty": "difficulty", "valid_pct": "valid_pct",
+    "data": "data", "path": "path", "upload": "upload", "data_size": "data_size", "difficulty": "difficulty",
+    "valid_pct": "valid_pct",
     "epochs": "epochs", "freeze_epochs": "freeze_epochs", "lr": "rate", "lrs": "groups", "batch_size": "batch_size",
     "schedule": "schedule", "wd": "wd", "seed": "seed", "augment": "augment", "loss": "loss", "style": "style",
     "precision": "precision", "quick": "datahint", "thaw": "groups",
@@ -112,8 +114,8 @@ def unet_page(services: Services, shell: Shell) -> Page:
     for file in (controls["file"], controls["style_file"]):
         on(file.upload, handlers.refresh)
         on(file.clear, handlers.refresh)
-    of_data = ("path", "n_out", "sheet")
-    for chosen in (controls["data"].select, controls["path"].submit, controls["path"].blur):
+    of_data = ("path", "upload", "n_out", "sheet")
+    for chosen in (controls["data"].select, controls["path"].submit, controls["path"].blur, controls["upload"].moved):
         on(chosen, handlers.data_chosen, *of_data)
     on(controls["task"].input, handlers.task_chosen, "data", "rate", "loss", "style", "style_file", *of_data)
     on(components["title"].defaults, handlers.defaults, *components)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -28,3 +31,39 @@ def class_folders(tmp_path: Path, picture) -> Path:
         for i in range(n):
             picture(tmp_path / "colours" / name / f"{i:02}.png", colour)
     return tmp_path / "colours"
+
+
+@pytest.fixture
+def uploads_home(tmp_path: Path, monkeypatch) -> Path:
+    """A home of its own, with room, where sets that are brought would lie."""
+    monkeypatch.setenv("EXPLORER_HOME", str(tmp_path / "home"))
+    for name in ("SPACE_ID", "EXPLORER_UPLOAD_MB", "EXPLORER_UPLOAD_HOURS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "home" / "uploads"
+
+
+@pytest.fixture
+def png() -> Callable[..., bytes]:
+    """png(i, size, format) -> the bytes of a small picture, another one for each i."""
+
+    def write(i: int = 0, size=(20, 16), format="PNG", mode="RGB") -> bytes:
+        noise = np.random.default_rng(i).integers(0, 256, (size[1], size[0], 3), np.uint8)
+        out = io.BytesIO()
+        Image.fromarray(noise).convert(mode).save(out, format)
+        return out.getvalue()
+
+    return write
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Callable[..., Path]:
+    """pack({name: bytes}) -> a zip with these members."""
+
+    def write(members: Mapping[str, bytes], method=zipfile.ZIP_DEFLATED) -> Path:
+        archive = tmp_path / "brought.zip"
+        with zipfile.ZipFile(archive, "w", method) as out:
+            for name, content in members.items():
+                out.writestr(name, content)
+        return archive
+
+    return write

@@ -118,3 +118,13 @@ def test_a_pinned_run_does_not_go_for_its_age(store, ended):
     ended("a"), ended("b")
     store.change("a", pinned=True)
     assert tidy(store, Limits(None, 1.0), later(store, 10)).runs == ("b",)
+
+
+def test_a_run_on_brought_pictures_goes_when_their_time_is_over(store, ended):
+    ended("a")
+    store.add("b", "token", "classifier", {}, {"data": "upload:abcdefghijkl"}, APP, at_most=9)
+    store.take_next("q")
+    store.append("b", Finished(1.0))
+    store.change("b", pinned=True)
+    assert tidy(store, Limits(None, None, 2.0), later(store, 1 / 24)).runs == ()
+    assert tidy(store, Limits(None, None, 2.0), later(store, 3 / 24)).runs == ("b",)
