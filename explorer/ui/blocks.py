@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from contextvars import ContextVar
+from copy import copy
 
 import gradio as gr
 
@@ -28,6 +29,19 @@ class Blocks(gr.Blocks):
             return await super().preprocess_data(block_fn, inputs, state, explicit_call)
         except Exception as error:
             raise gr.Error(MISFIT, print_exception=False) from error
+
+    async def postprocess_data(self, block_fn, predictions, state):
+        """What an answer changes. Gradio would make every component that it leaves alone anew, a millisecond each."""
+        outputs = block_fn.outputs
+        changed = [part for part in outputs if isinstance(predictions, dict) and part in predictions]
+        if not 0 < len(changed) < len(outputs):
+            return await super().postprocess_data(block_fn, predictions, state)
+        few = copy(block_fn)
+        few.outputs = changed
+        values = {part: predictions[part] for part in changed}
+        told = await super().postprocess_data(few, values if len(changed) > 1 else values[changed[0]], state)
+        by_id = {part._id: value for part, value in zip(changed, told, strict=True)}
+        return [by_id.get(part._id, gr.skip()) for part in outputs]
 
     async def process_api(self, *given, **named):
         """Answer an event. No handler of ours raises Gradio's Error: one that comes is about what was sent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import gradio as gr
@@ -11,7 +11,13 @@ import gradio as gr
 from explorer.ui.held import Held, Payloads
 from explorer.ui.widget import widget
 
-INSTANT = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_visibility": "private"}
+INSTANT = {
+    "preprocess": False,
+    "queue": False,
+    "show_progress": "hidden",
+    "trigger_mode": "always_last",
+    "api_visibility": "private",
+}
 AT_ONCE = {"trigger_mode": "multiple"}
 
 
@@ -77,8 +83,8 @@ class Wires:
         """
 
         def answer(sent: gr.EventData, on_show, me, *values):
-            held = dict(zip(self.controls, values, strict=True))
-            return self.placed(handler(Held(held, on_show, None, sent._data, me=me))) or nothing(outputs)
+            held = Held(self._meant(values), on_show, None, sent._data, me=me)
+            return self.placed(handler(held)) or nothing(outputs)
 
         inputs = [self.components["view"], self.me, *self.controls.values()]
         outputs = self.changing(*self.drawn, *more)
@@ -88,12 +94,19 @@ class Wires:
         """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
 
         def answer(sent: gr.EventData, on_show, run, agreed_to, me, *values):
-            held = dict(zip(self.controls, values, strict=True))
-            return self.placed(handler(Held(held, on_show, run, sent._data, agreed_to, me))) or nothing(outputs)
+            held = Held(self._meant(values), on_show, run, sent._data, agreed_to, me)
+            return self.placed(handler(held)) or nothing(outputs)
 
         inputs = [*(self.components[name] for name in ("view", "run", "agreed")), self.me, *self.controls.values()]
         outputs = self.changing(*changes)
         event(answer, inputs, outputs, **{**self.instant, **how})
+
+    def _meant(self, values: Sequence[object]) -> dict[str, object]:
+        """What controls mean by the values that the browser sent.
+
+        Gradio would ask each control in a thread of its own turn, forty an event: thirty people then waited for those.
+        """
+        return {name: meant(self.controls[name], value) for name, value in zip(self.controls, values, strict=True)}
 
     def page(self, opened: Callable[[Mapping[str, str]], Payloads]) -> Page:
         """The page; `opened` answers a visit, by its query."""
@@ -103,6 +116,12 @@ class Wires:
 def nothing(outputs: list[gr.Component]) -> dict[gr.Component, object]:
     """An answer that changes nothing: Gradio takes an empty one for a value."""
     return {outputs[0]: gr.skip()}
+
+
+def meant(component: gr.Component, sent: object) -> object:
+    """A value as its component means it, from the plain one that the browser sent."""
+    model = getattr(component, "data_model", None)
+    return component.preprocess(sent if model is None or sent is None else model.model_validate(sent))
 
 
 def as_update(component: gr.Component, value: object) -> object:
