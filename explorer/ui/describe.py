@@ -77,7 +77,7 @@ def describe(reading: Reading, services: Services, view: View) -> tuple[dict[str
     rates = group_rates(shown, train)
     frozen = frozen_count(train, len(rates))
     payloads = {
-        "ribbon": marked(draw(reading, shown, services, view.measure), "B" if view.pinned else ""),
+        "ribbon": marked(draw(reading, services, view.measure), "B" if view.pinned else ""),
         "groups": {**groups(shown, frozen, rates), "help": GROUPS_HELP[train.schedule]},
         "weightsline": weights_line(spec),
         "datahint": data_hint(spec, train),
@@ -128,6 +128,7 @@ def count_groups(spec: ClassifierSpec) -> int:
     return len(groups_of(trace(spec)))
 
 
+@lru_cache(maxsize=128)
 def shown_trace(spec: ClassifierSpec, train: TrainSpec) -> Trace:
     """The model as it would train: frozen groups do not learn. Raises SpecError where nothing can be built."""
     plain = trace(spec)
@@ -140,10 +141,10 @@ def one_tab(view: View, reading: Reading, shown: Trace, services: Services) -> d
     if view.tab == "compare":
         return {"compare": compare(design(view.pinned), design(reading)) if view.pinned else {}}
     if view.tab == "tree":
-        return {"tree": tree(laid_over(reading, shown, view.measure), MEASURES[view.measure or "params"])}
+        return {"tree": drawn_tree(spec, reading.train, view.measure)}
     if view.tab == "layers":
         measure = MEASURES.get(view.measure)
-        return {"layers": table(laid_over(reading, shown, view.measure), fields(spec), measure)}
+        return {"layers": table(laid_over(spec, reading.train, shown, view.measure), fields(spec), measure)}
     if view.tab == "cost":
         frozen = frozen_count(reading.train, len(groups_of(shown)))
         return {"cost": cost(spec, shown, reading.train, frozen, view.measure)}
@@ -156,13 +157,12 @@ def one_tab(view: View, reading: Reading, shown: Trace, services: Services) -> d
     return {}
 
 
-def laid_over(reading: Reading, shown: Trace, measure: str) -> Trace:
+def laid_over(spec: ClassifierSpec, train: TrainSpec, shown: Trace, measure: str) -> Trace:
     """The trace whose bytes are the measure's: those kept for backward, for one picture, where they are asked for."""
     if measure != "kept" or shown.failure:
         return shown
-    train = reading.train
     frozen = frozen_count(train, len(groups_of(shown)))
-    return with_kept(shown, kept_per_layer(reading.spec, frozen=frozen, train_bn=train.train_bn))
+    return with_kept(shown, kept_per_layer(spec, frozen=frozen, train_bn=train.train_bn))
 
 
 def suggestions(spec: ClassifierSpec) -> dict[str, dict[str, str]]:
@@ -194,27 +194,45 @@ def question(spec: ClassifierSpec) -> dict[str, str]:
     }
 
 
-def draw(reading: Reading, shown: Trace, services: Services, measure: str = "") -> dict[str, object]:
-    """The ribbon of a design, whose trace is `shown`."""
+def draw(reading: Reading, services: Services, measure: str = "") -> dict[str, object]:
+    """The ribbon of a design."""
     spec, train = reading.spec, reading.train
+    used = in_use(spec, services)
+    return drawn_ribbon(spec, train, measure) if not used else new_ribbon(spec, train, measure, **used)
+
+
+def new_ribbon(spec: ClassifierSpec, train: TrainSpec, measure: str, **used: object) -> dict[str, object]:
+    """The ribbon of a model as it would train; `used` is what is known of its weights."""
+    shown = shown_trace(spec, train)
     rates = group_rates(shown, train)
-    frozen = frozen_count(train, len(rates))
     return ribbon(
         spec,
-        laid_over(reading, shown, measure),
+        laid_over(spec, train, shown, measure),
         legal_cuts(spec.body.arch),
-        frozen=frozen,
+        frozen=frozen_count(train, len(rates)),
         lrs=rates,
         measure=MEASURES.get(measure),
-        **in_use(spec, services),
+        **used,
     )
+
+
+@lru_cache(maxsize=64)
+def drawn_ribbon(spec: ClassifierSpec, train: TrainSpec, measure: str) -> dict[str, object]:
+    """The same where nothing is to be said of the weights; kept, since a class of thirty turns the same knobs."""
+    return new_ribbon(spec, train, measure)
+
+
+@lru_cache(maxsize=64)
+def drawn_tree(spec: ClassifierSpec, train: TrainSpec, measure: str) -> dict[str, object]:
+    """The tree of a model as it would train, kept likewise."""
+    return tree(laid_over(spec, train, shown_trace(spec, train), measure), MEASURES[measure or "params"])
 
 
 def draw_pinned(pinned: Reading | None, services: Services, measure: str = "") -> dict[str, object]:
     """The second ribbon: the pinned design's, or none. Raises SpecError where nothing can be built."""
     if pinned is None:
         return NO_RIBBON
-    return marked(draw(pinned, shown_trace(pinned.spec, pinned.train), services, measure), "A")
+    return marked(draw(pinned, services, measure), "A")
 
 
 def design(reading: Reading) -> Design:

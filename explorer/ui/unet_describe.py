@@ -100,9 +100,17 @@ def unet_tab(view: View, reading: Reading, shown: Trace, services: Services) -> 
     """The payload of one inner tab; {} for tabs that do not show the model."""
     spec = reading.spec
     if view.tab == "tree":
-        return {"tree": tree(laid_over(reading, shown, view.measure), MEASURES[view.measure or "params"])}
+        return {
+            "tree": tree(
+                laid_over(reading.spec, reading.train, shown, view.measure), MEASURES[view.measure or "params"]
+            )
+        }
     if view.tab == "layers":
-        return {"layers": table(laid_over(reading, shown, view.measure), None, MEASURES.get(view.measure))}
+        return {
+            "layers": table(
+                laid_over(reading.spec, reading.train, shown, view.measure), None, MEASURES.get(view.measure)
+            )
+        }
     if view.tab == "cost":
         return {"cost": cost(spec, shown, reading.train, frozen_count(reading.train, len(groups_of(shown))))}
     if view.tab == "race":
