@@ -29,10 +29,12 @@ from explorer.train.events import EpochDone, Finished, Started, Step
 
 PEOPLE = 30
 KNOBS_A_SECOND = 10
+WARM_UP = 4.0  # seconds in which all pages make their first event
 POLL = 0.25  # seconds between two questions of a viewer
 ME = "b" * 32
-LONG = "?arch=squeezenet1_1&weights=random&size=64&epochs=2000&batch_size=32"
+LONG = "?arch=squeezenet1_1&weights=random&size=64&epochs=200&batch_size=32&data_size=large"
 SHORT = "?arch=squeezenet1_1&weights=random&size=32&epochs=1&batch_size=64"
+IS_JSON = {"content-type": "application/json"}
 READY = "html[data-opened] #tree tbody tr"
 
 
@@ -175,9 +177,15 @@ async def turn_knobs(url: str, knob: Post, place: int, seconds: float) -> tuple[
     """
     took: list[float] = []
     sizes = [64 + 16 * i for i in range(20)]
+    begin = time.perf_counter() + WARM_UP
 
     async def person(number: int, client: httpx.AsyncClient) -> bool:
         session, wanted, answered = secrets.token_hex(5), None, None
+        bodies = {size: json.dumps(knob.with_data(place, size, session_hash=session)) for size in sizes}
+        await client.post(
+            knob.path, content=bodies[sizes[0]], headers=IS_JSON
+        )  # a page's first event makes its session
+        await asyncio.sleep(max(0.0, begin - time.perf_counter()))
         end = time.perf_counter() + seconds
         turn, due = number, time.perf_counter() + number / PEOPLE / KNOBS_A_SECOND
         while (now := time.perf_counter()) < end:
@@ -187,9 +195,9 @@ async def turn_knobs(url: str, knob: Post, place: int, seconds: float) -> tuple[
                 turn, due = turn + 1, due + 1 / KNOBS_A_SECOND
             wanted = sizes[(7 * turn) % len(sizes)]
             start = time.perf_counter()
-            answer = await client.post(knob.path, json=knob.with_data(place, wanted, session_hash=session))
+            answer = await client.post(knob.path, content=bodies[wanted], headers=IS_JSON)
             took.append(1000 * (time.perf_counter() - start))
-            answered = wanted if answer.status_code == 200 and f"×{wanted}" in answer.text else None
+            answered = wanted if f'\\"size\\":{wanted},' in answer.text else None
         return answered == wanted
 
     async with httpx.AsyncClient(base_url=url, timeout=30, limits=httpx.Limits(max_connections=PEOPLE)) as client:
@@ -227,12 +235,8 @@ async def line_up(url: str, train: Post, count: int) -> None:
     place = place_of_secret(train)
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         for _ in range(count):
-            data = [
-                secrets.token_urlsafe(24) if value == train_secret(train) else value for value in train.body["data"]
-            ]
-            answer = await client.post(
-                train.path, json={**train.body, "data": data, "session_hash": secrets.token_hex(5)}
-            )
+            body = train.with_data(place, secrets.token_urlsafe(24), session_hash=secrets.token_hex(5))
+            answer = await client.post(train.path, json=body)
             answer.raise_for_status()
 
 

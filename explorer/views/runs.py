@@ -215,6 +215,8 @@ def _wanted(row: Row, asked: Asked) -> bool:
     if asked.show == "live" and row.state not in ALIVE:
         return False
     words = asked.search.lower().split()
+    if not words:
+        return True
     text = f"{row.title} {row.note} {FAMILY_WORDS.get(row.family, '')} {' '.join(row.knobs.values())}".lower()
     return all(word in text for word in words)
 
