@@ -269,7 +269,7 @@ class PageHandlers(ABC):
             plan = planned_rates(phases(reading.train, len(shown["groups"]["rows"])))
             job = self.services.queue.submit(reading.spec, reading.train, me=held.me)
         except ValueError as error:
-            wrong["run"] = str(error)
+            wrong[getattr(error, "field", "run")] = str(error)
             return shown
         started = {"run": job.id, "token": job.token, "epochs": reading.train.epochs, "plan": plan}
         return {**shown, "question": {}, "run": {**run, **started}, **BUSY}

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import time
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from explorer.files import HALF
 from explorer.jobs.process import is_alive
 from explorer.jobs.store import Store
-from explorer.spec import ClassifierSpec, TrainSpec
-from explorer.train.events import EpochDone, Step, Stopped, from_dict
+from explorer.spec import BodySpec, ClassifierSpec, TrainSpec
+from explorer.train.events import EpochDone, Failed, Started, Step, Stopped, from_dict
+from explorer.train.learner import fit
 
 KILLS = 50
 
@@ -81,3 +85,31 @@ def test_a_clock_that_jumps_back_does_not_disturb_the_order(store, running, monk
         monkeypatch.setattr("explorer.jobs.store.time.time", lambda at=at: at)
         assert store.append(running, Step(step, 1.0, 1e-3))
     assert [event.step for event in events_of(store, running)] == [1, 2, 3]
+
+
+def test_pictures_that_vanish_while_a_run_trains_end_it_with_their_name(tmp_path):
+    rng, folder = np.random.default_rng(0), tmp_path / "pets"
+    for name in ("cat", "dog"):
+        (folder / name).mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)).save(folder / name / f"{i}.png")
+    spec = ClassifierSpec(BodySpec("squeezenet1_1", "random", size=32), n_out=2)
+    events = []
+    for event in fit(spec, TrainSpec(data=f"folder:{folder}", epochs=2, batch_size=4), weights_out=tmp_path / "run"):
+        if isinstance(event, Started):
+            shutil.rmtree(folder)
+        events.append(event)
+    assert isinstance(events[-1], Failed)
+    assert ".png" in events[-1].reason and "Traceback" not in events[-1].reason
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_two_apps_on_one_store_train_their_own_runs(store, open_queue, follow):
+    one, two = open_queue("short"), open_queue("short")
+    runs = [(queue, queue.submit(ClassifierSpec(), TrainSpec(epochs=1))) for queue in (one, two) * 3]
+    for queue, run in runs:
+        assert follow(queue, run.id)[1]["state"] == "finished"
+    assert {store.run(run.id).app.queue for _, run in runs[::2]} == {one._app.queue}
+    one.close()
+    assert follow(two, two.submit(ClassifierSpec(), TrainSpec(epochs=1)).id)[1]["state"] == "finished"
+    assert two.stop(runs[0][1].id, runs[0][1].token).state == "finished"
