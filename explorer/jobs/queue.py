@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from pathlib import Path
 
-from explorer.files import remove_halves
+from explorer.files import remove_halves, share
 from explorer.jobs.keep import Limits, limits_from_environment, tidy
 from explorer.jobs.process import birth_mark, describe_exit, is_alive, last_line
 from explorer.jobs.record import family_of, spec_from_dict, spec_to_dict, train_from_dict
@@ -492,16 +492,6 @@ def hand_on(begin: Begin, folder: Path) -> None:
     except FileNotFoundError as error:
         remove_folder(folder)
         raise SpecError("run", "The weights of that run are gone, so it cannot be continued: run it again.") from error
-
-
-def share(file: Path, place: Path) -> None:
-    """Have a file in another place as well, in the same bytes of the disk where that can be had."""
-    try:
-        os.link(file, place)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(file, place)
 
 
 def remove_folder(folder: Path) -> None:

@@ -1,0 +1,169 @@
+"""Runs on a true Ray of this machine with room for two: told as a local runner tells them, whatever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from explorer.jobs.process import birth_mark, is_alive
+from explorer.jobs.queue import Queue
+from explorer.jobs.worker import ROOT
+from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, TrainSpec
+
+ray = pytest.importorskip("ray")
+
+from explorer.jobs.ray_runner import BEGAN_AGAIN, NAMESPACE, RayRunner  # noqa: E402
+
+HERE = Path(__file__).parent
+SPEC = ClassifierSpec()
+REAL = ClassifierSpec(BodySpec("squeezenet1_1", "random", size=32), HeadSpec("avg", ()), n_out=10)
+SOON = 10.0  # seconds
+
+APP = """
+import sys, time
+from explorer.jobs.queue import Queue
+from explorer.jobs.ray_runner import RayRunner
+from explorer.jobs.store import Store
+from explorer.spec import ClassifierSpec, TrainSpec
+store = Store(sys.argv[1])
+queue = Queue(store, runner=RayRunner(store, fit="fake_fits:paced"))
+run = queue.submit(ClassifierSpec(), TrainSpec(epochs=12))
+while queue.poll(run.id)["n"] < 8: time.sleep(.01)
+print(run.id, run.token, flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """The address of a Ray with two processors and no GPU, for as long as this module's tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(HERE)]))
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        told = ray.init(
+            address="local", num_cpus=2, num_gpus=0, include_dashboard=False, object_store_memory=80 * 2**20,
+            namespace=NAMESPACE, log_to_driver=False, configure_logging=False,
+        )  # fmt: skip
+        yield told.address_info["gcs_address"]
+        ray.shutdown()
+
+
+@pytest.fixture
+def open_ray(store, cluster):
+    """open_ray("short") is a queue of that fake fit, or of the true one, on the cluster."""
+    queues = []
+
+    def open_(fake: str = "", **options) -> Queue:
+        fit = {"fit": f"fake_fits:{fake}"} if fake else {}
+        queues.append(Queue(store, runner=RayRunner(store, threads=1, every=0.05, **fit, **options)))
+        return queues[-1]
+
+    yield open_
+    for queue in queues:
+        queue.close()
+
+
+def actor_of(run_id: str) -> int:
+    """The process of a run's actor."""
+    return ray.get(ray.get_actor(run_id, namespace=NAMESPACE).who.remote())["pid"]
+
+
+def told(events: list[dict]) -> list[dict]:
+    """What a run tells that is no clock and no processor."""
+    clocks = {"seconds", "device"}
+    return [{name: value for name, value in event.items() if name not in clocks} for event in events]
+
+
+def test_a_run_on_the_cluster_tells_what_a_local_one_tells(open_ray, follow):
+    queue = open_ray("short")
+    run = queue.submit(SPEC, TrainSpec(epochs=2))
+    events, last = follow(queue, run.id)
+    steps = ["Step"] * 3
+    kinds = [event["event"] for event in events]
+    assert kinds == ["Note", "Started", *steps, "EpochDone", *steps, "EpochDone", "Finished"]
+    assert (last["state"], last["reason"], last["device"]) == ("finished", "", "cpu")
+    assert (queue.store.folder(run.id) / "last.safetensors").read_text() == "epoch 2"
+    assert queue.store.run(run.id).versions["torch"]
+
+
+def test_places_are_what_fits_into_the_cluster(store, cluster, monkeypatch):
+    assert RayRunner(store).places() == 2
+    monkeypatch.setenv("EXPLORER_RAY_CPUS", "2")
+    assert RayRunner(store).places() == 1
+    monkeypatch.setenv("EXPLORER_WORKERS", "5")
+    assert RayRunner(store).places() == 5
+
+
+def test_a_lost_worker_costs_time_and_nothing_else(open_ray, follow, wait_for):
+    """Four runs, two at a time; the process of one is killed, and the end is that of runs that nobody disturbed."""
+    queue = open_ray("paced")
+    runs = [queue.submit(SPEC, TrainSpec(epochs=4, seed=seed)) for seed in range(4)]
+    wait_for(lambda: queue.poll(runs[0].id)["n"] > 10)
+    os.kill(actor_of(runs[0].id), signal.SIGKILL)
+    seen = [follow(queue, run.id) for run in runs]
+    assert [last["state"] for _, last in seen] == ["finished"] * 4
+    notes = [[event["text"] for event in events if event["event"] == "Note"] for events, _ in seen]
+    assert notes == [["Random weights.", BEGAN_AGAIN], *[["Random weights."]] * 3]
+    whole = [event for event in seen[0][0] if event.get("text") != BEGAN_AGAIN]
+    assert [event.get("step") for event in whole] == [event.get("step") for event in seen[1][0]]
+    assert [event["epoch"] for event in whole if event["event"] == "EpochDone"] == [1, 2, 3, 4]
+    assert queue.store.run(runs[0].id).summary["done"] == 4
+    assert (queue.store.folder(runs[0].id) / "last.safetensors").read_text() == "epoch 4"
+    assert not list(Path("/tmp").glob("explorer-run-*/runs/" + runs[1].id))
+
+
+def test_a_stopped_run_stops_soon_and_is_not_begun_again(open_ray, follow, wait_for):
+    queue = open_ray("paced")
+    run = queue.submit(SPEC, TrainSpec(epochs=200))
+    wait_for(lambda: queue.poll(run.id)["n"] > 10)
+    began = time.monotonic()
+    queue.stop(run.id, run.token)
+    events, last = follow(queue, run.id)
+    assert time.monotonic() - began < SOON
+    assert (last["state"], events[-1]["event"]) == ("stopped", "Stopped")
+    assert sum(event["event"] == "Started" for event in events) == 1
+
+
+def test_a_run_that_does_not_listen_is_killed_with_its_process(open_ray, follow, wait_for):
+    queue = open_ray("long_batch")
+    queue._stop_grace = 0.5
+    run = queue.submit(SPEC, TrainSpec())
+    wait_for(lambda: queue.poll(run.id)["n"] == 3)
+    pid = actor_of(run.id)
+    mark = birth_mark(pid)
+    queue.stop(run.id, run.token)
+    assert follow(queue, run.id)[1]["state"] == "stopped"
+    wait_for(lambda: not is_alive(pid, mark))
+
+
+def test_a_process_that_ends_by_itself_fails_with_the_last_line_of_its_log(open_ray, follow):
+    queue = open_ray("speaks_garbage")
+    _, last = follow(queue, queue.submit(SPEC, TrainSpec()).id)
+    assert last["state"] == "failed"
+    assert "exit code 3: malloc(): corrupted top size" in last["reason"]
+
+
+def test_the_next_app_goes_on_with_the_runs_of_one_that_died(store, cluster, follow, monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", cluster)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
+    app = subprocess.Popen(
+        [sys.executable, "-c", APP, str(store.path)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    run_id, token = app.stdout.readline().split()
+    app.kill()
+    app.wait()
+    app.stdout.close()
+    assert store.run(run_id).state == "running"
+    with Queue(store, runner=RayRunner(store, fit="fake_fits:paced", every=0.05)) as queue:
+        events, last = follow(queue, run_id)
+    assert last["state"] == "finished"
+    assert [event["step"] for event in events if event["event"] == "Step"] == list(range(1, 61))
+    assert sum(event["event"] == "Started" for event in events) == 1
