@@ -383,10 +383,11 @@ class Queue:
                 self._tidy_at = 0.0
 
     def _record_end(self, run_id: str, code: int) -> None:
-        """Give a run whose worker has ended its last event, where the worker could not; one that rests has told so."""
+        """Give a run whose worker has ended its last event, where the worker could not; one that rests, or that was
+        put back in line already, has told so."""
         remove_halves(self.store.folder(run_id))
         run, epoch = self.store.run(run_id), self.store.last_epoch(run_id)
-        if run.state == "paused":
+        if run.state != "running":
             return
         if run.stop_requested is not None:
             self.store.append(run_id, Stopped(epoch))
@@ -419,10 +420,17 @@ class Queue:
             run = self.store.take_next(self._app.queue, room)
             if run is None:
                 return
+            self._let_go_of(run.id)
             try:
                 self._workers.append(Worker(run.id, self._runner.start(run), run.memory, time.monotonic()))
             except OSError as error:
                 self.store.append(run.id, Failed(f"The training process could not be started: {error}."))
+
+    def _let_go_of(self, run_id: str) -> None:
+        """Of the worker of a run that rested, whose turn came again before that worker had quite ended."""
+        for worker in [worker for worker in self._workers if worker.run_id == run_id]:
+            worker.handle.kill()
+            self._workers.remove(worker)
 
     def _log_of(self, run_id: str):
         return self.store.folder(run_id) / LOG

@@ -13,12 +13,14 @@ import pytest
 
 from explorer.jobs.process import birth_mark, is_alive
 from explorer.jobs.queue import Queue
+from explorer.jobs.runner import LocalRunner
+from explorer.jobs.store import Store
 from explorer.jobs.worker import ROOT
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, TrainSpec
 
 ray = pytest.importorskip("ray")
 
-from explorer.jobs.ray_runner import BEGAN_AGAIN, NAMESPACE, RayRunner  # noqa: E402
+from explorer.jobs.ray_runner import BEGAN_AGAIN, NAMESPACE, RayRunner, events_of  # noqa: E402
 
 HERE = Path(__file__).parent
 SPEC = ClassifierSpec()
@@ -76,10 +78,21 @@ def actor_of(run_id: str) -> int:
     return ray.get(ray.get_actor(run_id, namespace=NAMESPACE).who.remote())["pid"]
 
 
+def trainer_of(actor: int) -> tuple[int, str]:
+    """The process that an actor's process has started, and its birth mark."""
+    pid = int(Path(f"/proc/{actor}/task/{actor}/children").read_text().split()[0])
+    return pid, birth_mark(pid)
+
+
+def kinds_of(store: Store, run_id: str) -> list[str]:
+    """Names of all events of a run so far."""
+    return [event["event"] for event in events_of(store, run_id)]
+
+
 def told(events: list[dict]) -> list[dict]:
-    """What a run tells that is no clock and no processor."""
-    clocks = {"seconds", "device"}
-    return [{name: value for name, value in event.items() if name not in clocks} for event in events]
+    """What a run tells, without clocks, and without that it began again."""
+    kept = [event for event in events if event.get("text") != BEGAN_AGAIN]
+    return [{name: value for name, value in event.items() if name != "seconds"} for event in kept]
 
 
 def test_a_run_on_the_cluster_tells_what_a_local_one_tells(open_ray, follow):
@@ -107,14 +120,16 @@ def test_a_lost_worker_costs_time_and_nothing_else(open_ray, follow, wait_for):
     queue = open_ray("paced")
     runs = [queue.submit(SPEC, TrainSpec(epochs=4, seed=seed)) for seed in range(4)]
     wait_for(lambda: queue.poll(runs[0].id)["n"] > 10)
-    os.kill(actor_of(runs[0].id), signal.SIGKILL)
+    actor = actor_of(runs[0].id)
+    trainer = trainer_of(actor)
+    os.kill(actor, signal.SIGKILL)
+    wait_for(lambda: not is_alive(*trainer))
     seen = [follow(queue, run.id) for run in runs]
     assert [last["state"] for _, last in seen] == ["finished"] * 4
     notes = [[event["text"] for event in events if event["event"] == "Note"] for events, _ in seen]
     assert notes == [["Random weights.", BEGAN_AGAIN], *[["Random weights."]] * 3]
-    whole = [event for event in seen[0][0] if event.get("text") != BEGAN_AGAIN]
-    assert [event.get("step") for event in whole] == [event.get("step") for event in seen[1][0]]
-    assert [event["epoch"] for event in whole if event["event"] == "EpochDone"] == [1, 2, 3, 4]
+    again = queue.again(runs[0].id, runs[0].token)
+    assert told(seen[0][0]) == told(follow(queue, again.id)[0])
     assert queue.store.run(runs[0].id).summary["done"] == 4
     assert (queue.store.folder(runs[0].id) / "last.safetensors").read_text() == "epoch 4"
     assert not list(Path("/tmp").glob("explorer-run-*/runs/" + runs[1].id))
@@ -137,11 +152,10 @@ def test_a_run_that_does_not_listen_is_killed_with_its_process(open_ray, follow,
     queue._stop_grace = 0.5
     run = queue.submit(SPEC, TrainSpec())
     wait_for(lambda: queue.poll(run.id)["n"] == 3)
-    pid = actor_of(run.id)
-    mark = birth_mark(pid)
+    trainer = trainer_of(actor_of(run.id))
     queue.stop(run.id, run.token)
     assert follow(queue, run.id)[1]["state"] == "stopped"
-    wait_for(lambda: not is_alive(pid, mark))
+    wait_for(lambda: not is_alive(*trainer))
 
 
 def test_a_process_that_ends_by_itself_fails_with_the_last_line_of_its_log(open_ray, follow):
@@ -167,3 +181,25 @@ def test_the_next_app_goes_on_with_the_runs_of_one_that_died(store, cluster, fol
     assert last["state"] == "finished"
     assert [event["step"] for event in events if event["event"] == "Step"] == list(range(1, 61))
     assert sum(event["event"] == "Started" for event in events) == 1
+
+
+def test_a_true_run_that_pauses_and_loses_its_worker_is_to_the_last_bit_a_local_one(store, open_ray, follow, wait_for):
+    train = TrainSpec(epochs=2, augment="basic", frozen=False)
+    with Queue(store, runner=LocalRunner(store, places=1, threads=1)) as local:
+        events, last = follow(local, (there := local.submit(REAL, train)).id)
+    assert last["state"] == "finished"
+    queue = open_ray()
+    run = queue.submit(REAL, train)
+    wait_for(lambda: queue.poll(run.id)["state"] == "running")
+    queue.pause(run.id, run.token)
+    wait_for(lambda: queue.poll(run.id)["state"] == "paused")
+    queue.resume(run.id, run.token)
+    wait_for(lambda: "Resumed" in kinds_of(store, run.id) or queue.poll(run.id)["state"] == "failed")
+    os.kill(actor_of(run.id), signal.SIGKILL)
+    again, last = follow(queue, run.id)
+    assert last["state"] == "finished"
+    assert BEGAN_AGAIN in [event.get("text") for event in again]
+    rest = ("Paused", "Resumed")
+    assert [event for event in told(again) if event["event"] not in rest] == told(events)
+    weights = [store.folder(of.id) / "last.safetensors" for of in (there, run)]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
