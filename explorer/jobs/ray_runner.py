@@ -15,7 +15,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from explorer.files import write_whole
@@ -24,8 +23,8 @@ from explorer.jobs.post import Order, Post, Seen
 from explorer.jobs.process import usable_cores
 from explorer.jobs.runner import workers_from_environment
 from explorer.jobs.store import RunRecord, Store
-from explorer.jobs.worker import FIT, ROOT, app_version, commit
-from explorer.train.events import Failed, Note, Stopped, from_dict
+from explorer.jobs.worker import FIT, ROOT, app_version, commit, write_down
+from explorer.train.events import Failed, Note, from_dict
 from explorer.train.places import START, START_DESCRIPTION, STATE, WEIGHTS
 from explorer.train.reason import reason_of
 
@@ -249,9 +248,7 @@ class RayHandle:
 
     def _tell(self, event) -> bool:
         """Write an event down; False where the run has its end already."""
-        if isinstance(event, (Stopped, Failed)):
-            event = replace(event, epoch=max(event.epoch, self._store.last_epoch(self._run.id)))
-        return self._store.append(self._run.id, event)
+        return write_down(self._store, self._run.id, event)
 
     def _ask(self, question: Callable, late: Callable[[], object] | None = None):
         """The actor's answer, however long that takes; `late` is called once where it takes long.

@@ -15,7 +15,7 @@ from explorer.jobs.process import is_alive, kill_group, usable_cores
 from explorer.jobs.store import RunRecord, Store
 from explorer.jobs.worker import FIT, ROOT
 
-LOCAL, RAY = "local", "ray"
+LOCAL, RAY, ZERO = "local", "ray", "zero"
 RUNNERS = (LOCAL, RAY)
 LOG = "worker.log"
 
@@ -116,24 +116,35 @@ class LocalHandle:
 
 
 def open_runner(store: Store, **options) -> Runner:
-    """The runner that EXPLORER_RUNNER names, "local" where it names none; `options` are those of all runners.
+    """The runner that `runner_name` tells; `options` are those of all runners.
 
     Raises ValueError, one sentence, for a name that is none, and where Ray is named but not there.
     """
     name = runner_name()
-    if name == LOCAL:
-        return LocalRunner(store, **options)
-    from explorer.jobs.ray_runner import RayRunner
+    if name == RAY:
+        from explorer.jobs.ray_runner import RayRunner
 
-    return RayRunner(store, **options)
+        return RayRunner(store, **options)
+    if name == ZERO:
+        from explorer.jobs.zero import ZeroRunner
+
+        return ZeroRunner(store, **options)
+    return LocalRunner(store, **options)
 
 
 def runner_name() -> str:
-    """What EXPLORER_RUNNER says. Raises ValueError for a name that is none."""
-    name = os.environ.get("EXPLORER_RUNNER", "").strip().lower() or LOCAL
-    if name not in RUNNERS:
+    """What EXPLORER_RUNNER says; where it says nothing "zero" on a ZeroGPU Space, else "local". Raises ValueError for a
+    name that is none."""
+    usual = ZERO if is_zero() else LOCAL
+    name = os.environ.get("EXPLORER_RUNNER", "").strip().lower() or usual
+    if name not in (*RUNNERS, usual):
         raise ValueError(f"EXPLORER_RUNNER says what trains runs, {' or '.join(RUNNERS)}, not {name!r}.")
     return name
+
+
+def is_zero() -> bool:
+    """Is this a ZeroGPU Space?"""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def workers_from_environment() -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import gradio as gr
+from gradio.events import Dependency
 
 from explorer.ui.held import Held, Payloads
 from explorer.ui.widget import widget
@@ -83,15 +84,18 @@ class Wires:
         inputs = [self.components["view"], self.me, *self.controls.values()]
         event(answer, inputs, self.changing(*self.drawn, *more), **{**self.instant, **how})
 
-    def on_run(self, event, handler: Callable[[Held], Payloads], *changes: str, **how) -> None:
-        """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
+    def on_run(self, event, handler: Callable[[Held], Payloads], *changes: str, **how) -> Dependency:
+        """The same for what concerns the run: the handler is told of it, and only what `changes` names may change.
+
+        Returns the listener, for what comes after it.
+        """
 
         def answer(sent: gr.EventData, on_show, run, agreed_to, me, *values):
             held = dict(zip(self.controls, values, strict=True))
             return self.placed(handler(Held(held, on_show, run, sent._data, agreed_to, me)))
 
         inputs = [*(self.components[name] for name in ("view", "run", "agreed")), self.me, *self.controls.values()]
-        event(answer, inputs, self.changing(*changes), **{**self.instant, **how})
+        return event(answer, inputs, self.changing(*changes), **{**self.instant, **how})
 
     def page(self, opened: Callable[[Mapping[str, str]], Payloads]) -> Page:
         """The page; `opened` answers a visit, by its query."""
