@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 
@@ -190,3 +191,10 @@ def paced(spec, train, *, stop, weights_out, look, **more):
 def tells_process(spec, train, *, stop, weights_out, look, **more):
     yield Note(str(os.getpid()))
     yield Finished()
+
+
+def kills_its_parent(spec, train, *, stop, weights_out, look, **more):
+    """Takes the machine away, as far as an actor on it can tell."""
+    yield started()
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(LONGEST_BATCH)

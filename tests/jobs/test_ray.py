@@ -15,8 +15,10 @@ from explorer.jobs.process import birth_mark, is_alive
 from explorer.jobs.queue import Queue
 from explorer.jobs.runner import LocalRunner
 from explorer.jobs.store import Store
+from explorer.jobs.sweeps import rows_of, submit_all, wait_for_all
 from explorer.jobs.worker import ROOT
 from explorer.spec import BodySpec, ClassifierSpec, HeadSpec, TrainSpec
+from explorer.sweep import sweep
 
 ray = pytest.importorskip("ray")
 
@@ -115,24 +117,35 @@ def test_places_are_what_fits_into_the_cluster(store, cluster, monkeypatch):
     assert RayRunner(store).places() == 5
 
 
-def test_a_lost_worker_costs_time_and_nothing_else(open_ray, follow, wait_for):
+def test_a_sweep_that_loses_a_worker_is_complete(open_ray, follow, wait_for):
     """Four runs, two at a time; the process of one is killed, and the end is that of runs that nobody disturbed."""
     queue = open_ray("paced")
-    runs = [queue.submit(SPEC, TrainSpec(epochs=4, seed=seed)) for seed in range(4)]
+    entries = sweep(SPEC, TrainSpec(epochs=4), {"head.pool": ("avg", "max")}, 2)
+    runs = submit_all(queue, entries)
     wait_for(lambda: queue.poll(runs[0].id)["n"] > 10)
     actor = actor_of(runs[0].id)
     trainer = trainer_of(actor)
     os.kill(actor, signal.SIGKILL)
     wait_for(lambda: not is_alive(*trainer))
-    seen = [follow(queue, run.id) for run in runs]
-    assert [last["state"] for _, last in seen] == ["finished"] * 4
-    notes = [[event["text"] for event in events if event["event"] == "Note"] for events, _ in seen]
+    wait_for_all(queue, runs)
+    rows = rows_of(entries, [queue.store.run(run.id) for run in runs])
+    assert [(row.metrics["valid_loss"].n, row.failed) for row in rows] == [(2, ())] * 2
+    assert [row.metrics["valid_loss"].mean for row in rows] == [0.375] * 2
+    notes = [[event["text"] for event in events_of(queue.store, run.id) if event["event"] == "Note"] for run in runs]
     assert notes == [["Random weights.", BEGAN_AGAIN], *[["Random weights."]] * 3]
     again = queue.again(runs[0].id, runs[0].token)
-    assert told(seen[0][0]) == told(follow(queue, again.id)[0])
+    assert told(events_of(queue.store, runs[0].id)) == told(follow(queue, again.id)[0])
     assert queue.store.run(runs[0].id).summary["done"] == 4
     assert (queue.store.folder(runs[0].id) / "last.safetensors").read_text() == "epoch 4"
-    assert not list(Path("/tmp").glob("explorer-run-*/runs/" + runs[1].id))
+
+
+def test_a_run_that_loses_every_worker_says_so_at_last(open_ray, follow, monkeypatch):
+    monkeypatch.setattr("explorer.jobs.ray_runner.MOST_LOSSES", 1)
+    queue = open_ray("kills_its_parent")
+    run = queue.submit(SPEC, TrainSpec())
+    events, last = follow(queue, run.id)
+    assert last["state"] == "failed" and "was lost 2 times, the last time so: " in last["reason"]
+    assert [event["event"] for event in events].count("Note") == 1
 
 
 def test_a_stopped_run_stops_soon_and_is_not_begun_again(open_ray, follow, wait_for):
