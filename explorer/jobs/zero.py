@@ -10,6 +10,7 @@ Elsewhere `spaces` is not touched.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,11 +73,18 @@ class TimeLimit:
 
 def train_lent(run: RunRecord, folder: Path, resume: bool, fit: str, seconds: int) -> Iterator[dict]:
     """Train a run in this process within so many seconds: its events, as `events.to_dict` gives them."""
+    calm()
     limit = TimeLimit(max(1.0, seconds - FOR_THE_END), folder / STOP)
     for event in told(run, fit, stop=limit, pause=(folder / PAUSE).exists, weights_out=folder, resume=resume):
         if isinstance(event, Stopped) and limit.is_up() and not (folder / STOP).exists():
             event = replace(event, reason=USED_UP.format(seconds=seconds))
         yield to_dict(event)
+
+
+def calm() -> None:
+    """Have torch, where it is loaded, use one thread: those that it had did not come along into a forked process."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 class ZeroRunner:
