@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ PIECE = 8 * 2**20
 EVERY = 0.2  # seconds between two questions
 SOON = 10.0  # seconds after which a run that waits for a machine says so
 PLACES_HOLD = 2.0  # seconds that a look at the cluster's machines is good for
+IN_THE_WAY = 30.0  # seconds that an actor which is ending may keep its name
 MOST_LOSSES = 3
 KILLED = -9
 NOT_HERE = 'EXPLORER_RUNNER=ray needs Ray, which is not installed here: pip install "ray[default]".'
@@ -199,10 +201,13 @@ class RayHandle:
 
     def _create(self):
         """An actor; that of the same name which has just died may be in the way for a moment."""
+        end = time.monotonic() + IN_THE_WAY
         while True:
             try:
                 return self._runner.create(self._run.id)
             except ValueError:
+                if time.monotonic() > end:
+                    raise
                 if self._over.wait(0.2):
                     raise Over from None
 
@@ -296,6 +301,7 @@ def connect():
     how = {"namespace": NAMESPACE, "log_to_driver": False, "configure_logging": False}
     try:
         if address:
+            knock(address)
             ray.init(address=address, runtime_env={"py_modules": [str(ROOT / "explorer")]}, **how)
         else:
             cores = max(1, usable_cores() - 1)
@@ -304,6 +310,13 @@ def connect():
         where = f"The Ray cluster at {address} cannot be reached" if address else "Ray could not be started here"
         raise ValueError(f"{where} ({first_line(error)}): see RAY_ADDRESS, or set EXPLORER_RUNNER=local.") from error
     return ray, True, bool(address)
+
+
+def knock(address: str) -> None:
+    """OSError where nobody listens at "host:port" or "ray://host:port"; Ray itself would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def told_of(store: Store, run_id: str) -> tuple[int, Known]:
@@ -340,14 +353,15 @@ def pieces(file: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def number(name: str, what: str, usual: float, least: float = 1e-3) -> float:
-    """A setting of the environment. Raises ValueError, one sentence, for what is no number from `least` on."""
+    """A setting of the environment. Raises ValueError, one sentence, for what is no part of one from `least` on, and
+    no whole number."""
     text = os.environ.get(name, "").strip()
     try:
         value = float(text) if text else usual
     except ValueError:
         value = -1.0
-    if not least <= value <= 1024:
-        raise ValueError(f"{name} is {what}, a number from {least:g} on, not {text!r}.")
+    if not least <= value <= 1024 or (value > 1 and value != int(value)):
+        raise ValueError(f"{name} is {what}, a part of one or a whole number, not {text!r}.")
     return value
 
 

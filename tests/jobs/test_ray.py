@@ -117,6 +117,30 @@ def test_places_are_what_fits_into_the_cluster(store, cluster, monkeypatch):
     assert RayRunner(store).places() == 5
 
 
+def test_an_address_where_no_cluster_listens_is_told_in_one_sentence(store):
+    """In a process without a Ray of its own."""
+    environment = {
+        **os.environ,
+        "EXPLORER_RUNNER": "ray",
+        "RAY_ADDRESS": "127.0.0.1:9",
+        "EXPLORER_HOME": str(store.path.parent),
+    }
+    command = [sys.executable, "-m", "explorer.jobs.sweep"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("The Ray cluster at 127.0.0.1:9 cannot be reached (")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name, text", [("EXPLORER_RAY_CPUS", "0"), ("EXPLORER_RAY_CPUS", "many"), ("EXPLORER_RAY_GPUS", "1.5")]
+)
+def test_a_share_that_is_none_is_refused(store, cluster, monkeypatch, name, text):
+    monkeypatch.setenv(name, text)
+    with pytest.raises(ValueError, match=name):
+        RayRunner(store)
+
+
 def test_a_sweep_that_loses_a_worker_is_complete(open_ray, follow, wait_for):
     """Four runs, two at a time; the process of one is killed, and the end is that of runs that nobody disturbed."""
     queue = open_ray("paced")

@@ -111,3 +111,19 @@ def test_the_command_line_says_in_one_sentence_what_cannot_be_meant(words, said,
 def test_a_dry_sweep_only_says_what_it_would_train(capsys):
     assert main(["--set", "train.lr=0.001,0.01", "--seeds", "2", "--dry"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_an_interrupted_sweep_stops_its_runs_and_tells_what_there_is(tmp_path, monkeypatch, capsys):
+    """Ctrl-C while the first run trains."""
+    monkeypatch.setenv("EXPLORER_HOME", str(tmp_path / "home"))
+    waits = iter([KeyboardInterrupt, None])
+
+    def wait(queue, runs, **how):
+        if interrupt := next(waits):
+            raise interrupt
+        wait_for_all(queue, runs)
+
+    monkeypatch.setattr("explorer.jobs.sweep.wait_for_all", wait)
+    assert main(["--seeds", "3", "--epochs", "200", "--out", str(tmp_path / "table")], fit="fake_fits:paced") == 1
+    told = capsys.readouterr().out
+    assert "Not finished:" in told and told.count("was stopped before its end") == 3
