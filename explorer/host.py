@@ -7,6 +7,7 @@ from pathlib import Path
 
 ON, OFF = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 MOST_PROXIES = 10
+PUBLIC_HOURS = 2.0
 
 
 def on_space() -> bool:
@@ -20,6 +21,17 @@ def is_public() -> bool:
     if said not in (*ON, *OFF, ""):
         raise ValueError(f"EXPLORER_PUBLIC is 1 for a host that strangers may use, else 0, not {said!r}.")
     return said in ON if said else on_space()
+
+
+def upload_hours() -> float | None:
+    """How long pictures that somebody brought, and runs on them, are kept after their last use: EXPLORER_UPLOAD_HOURS;
+    default 2 on a public host, else None, for ever."""
+    usual = PUBLIC_HOURS if is_public() else None
+    try:
+        value = float(os.environ.get("EXPLORER_UPLOAD_HOURS") or 0)
+    except ValueError:
+        return usual
+    return value if 0 < value < 1e6 else usual
 
 
 def login() -> tuple[tuple[str, str], ...]:

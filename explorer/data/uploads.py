@@ -23,7 +23,7 @@ import numpy as np
 from explorer.data.dataset import DataError, Read, Split
 from explorer.data.door import MEGA, Limits
 from explorer.home import home
-from explorer.host import is_public
+from explorer.host import upload_hours
 
 FOLDER, RECORD = "uploads", "set.json"
 ID_BYTES = 12
@@ -34,7 +34,6 @@ CLASSES, MASKS, PICTURES = "classes", "masks", "pictures"
 MOST_SETS = 10
 HALF_SECONDS = 3600
 """After that what was being unpacked is given up: whoever did it is dead."""
-PUBLIC_HOURS = 2.0
 SPARE_BYTES = 1000 * MEGA
 """What must stay free on the disk besides the pictures."""
 
@@ -84,13 +83,6 @@ def limits() -> Limits:
     return Limits(bytes=round(_number("EXPLORER_UPLOAD_MB", Limits.bytes / MEGA) * MEGA))
 
 
-def hours() -> float | None:
-    """How long a set is kept after its last use: EXPLORER_UPLOAD_HOURS; default 2 on a public host, else None, for
-    ever."""
-    default = PUBLIC_HOURS if is_public() else 0.0
-    return _number("EXPLORER_UPLOAD_HOURS", default) or None
-
-
 def _number(name: str, default: float) -> float:
     try:
         value = float(os.environ.get(name) or default)
@@ -111,7 +103,7 @@ def find(id: object) -> Upload:
     places = list(_root().glob(f"*/{id}/{RECORD}")) if is_id(id) else []
     upload = _read(places[0].parent) if places else None
     if upload is None:
-        kept = hours()
+        kept = upload_hours()
         how_long = f" (they are kept for {kept:g} hours on this host)" if kept else ""
         raise DataError(f"The pictures you brought are gone{how_long}: bring them again.")
     return upload
@@ -230,10 +222,11 @@ def discard(place: Path) -> None:
 
 
 def expire(now: float | None = None, seconds: float | None = None) -> int:
-    """Remove sets that were not used for so long (by default `hours()`), and what died half unpacked; returns how many
+    """Remove sets that were not used for so long (by default `host.upload_hours`), and what died half unpacked; returns how many
     sets went."""
     now = time.time() if now is None else now
-    seconds = 3600 * hours() if seconds is None and hours() else seconds
+    hours = upload_hours()
+    seconds = 3600 * hours if seconds is None and hours else seconds
     gone = 0
     for place in list(_root().glob("*/*")):
         try:

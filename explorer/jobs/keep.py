@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from explorer.data import uploads
+from explorer.host import upload_hours
 from explorer.jobs.store import RunRecord, Store
 
 DAY, HOUR = 86_400.0, 3600.0
@@ -55,7 +55,7 @@ def limits_from_environment() -> Limits:
     ValueError for what is no number."""
     size = _number("EXPLORER_KEEP_GB", "how many gigabytes of runs are kept", str(USUAL_GIGABYTES))
     days = _number("EXPLORER_KEEP_DAYS", "how many days a run is kept after its end", "")
-    return Limits(None if size is None else int(size * GIGABYTE), days, uploads.hours())
+    return Limits(None if size is None else int(size * GIGABYTE), days, upload_hours())
 
 
 def _number(name: str, what: str, usual: str) -> float | None:

@@ -1,6 +1,6 @@
-"""The line in front of the machine: runs wait their turn, each trains in a process of its own, anyone may watch.
+"""The line in front of the machine: runs wait their turn, a runner trains each, anyone may watch.
 
-A thread that lives as long as the queue starts the workers, sees them end and kills those that do not stop in time.
+A thread that lives as long as the queue has runs started, sees them end and kills those that do not stop in time.
 Nothing that a run tells is kept here: it stands in the store, so a page, or the app, may leave and come back.
 """
 
@@ -13,8 +13,6 @@ import os
 import re
 import secrets
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -22,14 +20,15 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from pathlib import Path
 
-from explorer.files import remove_halves
+from explorer.files import remove_halves, share
 from explorer.jobs.keep import Limits, limits_from_environment, tidy
 from explorer.jobs.logs import RunLog
-from explorer.jobs.process import birth_mark, describe_exit, is_alive, kill_group, last_line, usable_cores
+from explorer.jobs.process import birth_mark, describe_exit, is_alive, last_line
 from explorer.jobs.record import family_of, spec_from_dict, spec_to_dict, train_from_dict
 from explorer.jobs.rules import NO_RULES, Estimate, Rules
+from explorer.jobs.runner import LOG, Handle, LocalRunner, Runner
 from explorer.jobs.store import App, RunRecord, Store, hash_token, no_constant
-from explorer.jobs.worker import FIT, ROOT
+from explorer.jobs.worker import FIT
 from explorer.spec import SpecError, TrainSpec
 from explorer.train.events import Failed, Stopped
 from explorer.train.places import DESCRIPTION, START, START_DESCRIPTION, WEIGHTS
@@ -85,31 +84,28 @@ class Answer:
 
 @dataclass
 class Worker:
-    """A process that trains a run, and the bytes set aside for it.
+    """A run that trains, and the bytes set aside for it.
 
     began     by the clock that never jumps, as all times here
     deadline  when it will be killed: it was asked to stop and has not
     """
 
     run_id: str
-    process: subprocess.Popen
+    handle: Handle
     memory: int
     began: float
     deadline: float | None = None
 
 
 class Queue:
-    """Runs in turn, by `jobs.fair`, at most `workers` at once and as many as the memory holds.
+    """Runs in turn, by `jobs.fair`, at most as many at once as the runner has places, and as many as the memory holds.
 
-    workers     how many train at the same time; EXPLORER_WORKERS, else one for every four cores
-    threads     torch threads of each worker; OMP_NUM_THREADS, else its share of all usable cores but one, so that the
-                page lives on
+    runner      what trains them; a `LocalRunner` with `workers` places, `threads` and `fit` where none is given
     waiting     how many may stand in line
     memory      bytes that all runs together may take; None for no limit
     estimate    (spec, train) -> what a run will need
     rules       what this host allows
-    stop_grace  seconds that a worker has to end by itself after a stop, before it is killed
-    fit         "package.module:function" that trains; for tests
+    stop_grace  seconds that a run has to end by itself after a stop, before it is killed; the runner's own by default
     keep        how much of ended runs is kept; EXPLORER_KEEP_GB and EXPLORER_KEEP_DAYS
     tidy_more   what else is to be removed now and then
     """
@@ -124,22 +120,22 @@ class Queue:
         memory: int | None = None,
         estimate: Callable[..., Estimate] = lambda spec, train: Estimate(),
         rules: Rules = NO_RULES,
-        stop_grace: float = 0.7,
+        stop_grace: float | None = None,
         fit: str = FIT,
         keep: Limits | None = None,
         tidy_more: Callable[[], object] = lambda: None,
+        runner: Runner | None = None,
     ):
         self.store = store
-        self._workers_at_most = workers or workers_from_environment()
-        self._threads = threads or threads_from_environment(self._workers_at_most)
+        self._runner = runner or LocalRunner(store, places=workers, threads=threads, fit=fit)
         self._memory, self._estimate, self.rules = memory, estimate, rules
         self._waits: tuple[float, dict[str, float | None]] = (-math.inf, {})
-        self._waiting, self._stop_grace, self._fit = waiting, stop_grace, fit
+        self._waiting, self._stop_grace = waiting, self._runner.grace if stop_grace is None else stop_grace
         self._keep, self._tidy_at, self._tidy_more = keep or limits_from_environment(), 0.0, tidy_more
         self._app = App(secrets.token_urlsafe(6), os.getpid(), birth_mark(os.getpid()))
         self._workers: list[Worker] = []
         self._wake, self._closing = threading.Event(), threading.Event()
-        end_runs_of_dead_apps(store)
+        self._take_over()
         self._log = RunLog(store, self._app.queue)
         self._supervisor = threading.Thread(target=self._supervise, name="job supervisor", daemon=True)
         self._supervisor.start()
@@ -301,7 +297,7 @@ class Queue:
             waits = expected_waits(
                 [self._left_of(worker.run_id) for worker in list(self._workers)],
                 [(run.id, run.seconds) for run in self.store.line(self._app.queue)],
-                self._workers_at_most,
+                self._runner.places(),
             )
             self._waits = time.monotonic(), waits
         return waits
@@ -326,16 +322,11 @@ class Queue:
         last, steps = self.store.last_step(run.id), (run.summary or {}).get("steps")
         return last[0] / steps if last and steps else 0.0
 
-    @property
-    def workers(self) -> int:
-        """How many runs train at the same time, at most."""
-        return self._workers_at_most
-
     def running(self) -> tuple[RunRecord, ...]:
         """The runs of this queue that train now."""
         return self.store.runs("running", queue=self._app.queue)
 
-    def places(self) -> dict[str, int]:
+    def line(self) -> dict[str, int]:
         """The place in line, from 1, of every run that waits, in order."""
         return {run.id: place for place, run in enumerate(self.store.line(self._app.queue), 1)}
 
@@ -384,6 +375,10 @@ class Queue:
             "device": run.device,
         }
 
+    def places(self) -> int:
+        """How many runs can train at the same time."""
+        return self._runner.places()
+
     def trains(self) -> bool:
         """Whether a run is going on right now."""
         return bool(self.store.runs("running"))
@@ -417,17 +412,18 @@ class Queue:
 
     def _bury_the_dead(self) -> None:
         for worker in list(self._workers):
-            code = worker.process.poll()
+            code = worker.handle.poll()
             if code is not None:
                 self._record_end(worker.run_id, code)
                 self._workers.remove(worker)
                 self._tidy_at = 0.0
 
     def _record_end(self, run_id: str, code: int) -> None:
-        """Give a run whose worker has ended its last event, where the worker could not; one that rests has told so."""
+        """Give a run whose worker has ended its last event, where the worker could not; one that rests, or that was
+        put back in line already, has told so."""
         remove_halves(self.store.folder(run_id))
         run, epoch = self.store.run(run_id), self.store.last_epoch(run_id)
-        if run.state == "paused":
+        if run.state != "running":
             return
         if run.stop_requested is not None:
             self.store.append(run_id, Stopped(epoch))
@@ -452,57 +448,56 @@ class Queue:
             if worker.deadline is None and self.store.stop_requested(worker.run_id):
                 worker.deadline = now + self._stop_grace
             if worker.deadline is not None and now >= worker.deadline:
-                kill_group(worker.process.pid)
+                worker.handle.kill()
 
     def _start_the_next(self) -> None:
-        while len(self._workers) < self._workers_at_most:
+        while len(self._workers) < self._runner.places():
             taken = sum(worker.memory for worker in self._workers)
             room = None if self._memory is None or not taken else self._memory - taken
             run = self.store.take_next(self._app.queue, room)
             if run is None:
                 return
+            self._let_go_of(run.id)
             try:
-                self._workers.append(Worker(run.id, self._start(run), run.memory, time.monotonic()))
+                self._workers.append(Worker(run.id, self._runner.start(run), run.memory, time.monotonic()))
             except OSError as error:
                 self.store.append(run.id, Failed(f"The training process could not be started: {error}."))
 
-    def _start(self, run: RunRecord) -> subprocess.Popen:
-        self.store.folder(run.id).mkdir(parents=True, exist_ok=True)
-        options = ["--parent", str(os.getpid()), "--fit", self._fit]
-        what = [str(self.store.path.absolute()), run.id]
-        with self._log_of(run.id).open("ab") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "explorer.jobs.worker", *options, "--", *what],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=worker_environment(self._threads),
-                start_new_session=True,
-            )
+    def _let_go_of(self, run_id: str) -> None:
+        """Of the worker of a run that rested, whose turn came again before that worker had quite ended."""
+        for worker in [worker for worker in self._workers if worker.run_id == run_id]:
+            worker.handle.kill()
+            self._workers.remove(worker)
 
     def _log_of(self, run_id: str):
-        return self.store.folder(run_id) / "worker.log"
+        return self.store.folder(run_id) / LOG
 
     def _end_all(self) -> None:
-        for worker in self._workers:
-            kill_group(worker.process.pid)
-        for worker in self._workers:
-            worker.process.wait()
-        end_runs(self.store, self.store.runs("running", "queued", queue=self._app.queue))
+        go_on = {worker.run_id for worker in self._workers if worker.handle.leave()}
+        ours = self.store.runs("running", "queued", queue=self._app.queue)
+        end_runs(self.store, tuple(run for run in ours if run.id not in go_on))
         self._workers.clear()
         self._log.look(at_once=True)
+        self._runner.close()
+
+    def _take_over(self) -> None:
+        """Go on with what apps that have died left behind, where their runner's runs outlived them; end the rest."""
+        left = runs_of_dead_apps(self.store)
+        for run in left:
+            handle = self._runner.attach(run) if run.state == "running" else None
+            if handle is None:
+                end_runs(self.store, (run,))
+            elif self.store.adopt(run, self._app):
+                self._workers.append(Worker(run.id, handle, run.memory, time.monotonic()))
+            else:
+                handle.leave()
 
 
-def end_runs_of_dead_apps(store: Store) -> None:
-    """Give an ending to runs that an app left behind when it died, and end a worker that outlived it."""
+def runs_of_dead_apps(store: Store) -> tuple[RunRecord, ...]:
+    """Runs that an app left behind when it died."""
     runs = store.runs("running", "queued")
-    apps = {run.app for run in runs}
-    dead = {app for app in apps if not is_alive(app.pid, app.mark)}
-    left = tuple(run for run in runs if run.app in dead)
-    for run in left:
-        if is_alive(run.pid, run.pid_mark):
-            kill_group(run.pid)
-    end_runs(store, left)
+    dead = {app for app in {run.app for run in runs} if not is_alive(app.pid, app.mark)}
+    return tuple(run for run in runs if run.app in dead)
 
 
 def end_runs(store: Store, runs: tuple[RunRecord, ...]) -> None:
@@ -515,33 +510,6 @@ def end_runs(store: Store, runs: tuple[RunRecord, ...]) -> None:
         else:
             reason = APP_GONE_RUNNING if run.state == "running" else APP_GONE_QUEUED
             store.append(run.id, Failed(reason, store.last_epoch(run.id)))
-
-
-def workers_from_environment() -> int:
-    """EXPLORER_WORKERS; where it is not set one, and one more for every further four cores, at most 8. Raises
-    ValueError for what is no whole number from 1 to 64."""
-    text = os.environ.get("EXPLORER_WORKERS", str(max(1, min(8, usable_cores() // 4))))
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise ValueError(f"EXPLORER_WORKERS is how many runs train at once, a whole number from 1 to 64, not {text!r}.")
-    return int(text)
-
-
-def threads_from_environment(workers: int = 1) -> int:
-    """OMP_NUM_THREADS where it is a number, else each worker's share of all usable cores but one, at least 1."""
-    text = os.environ.get("OMP_NUM_THREADS", "")
-    return max(1, int(text) if text.isdecimal() else (usable_cores() - 1) // workers)
-
-
-def worker_environment(threads: int) -> dict[str, str]:
-    """The app's own environment, with the package to be found and torch's threads set before it is imported."""
-    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONUNBUFFERED": "1",
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-    }
 
 
 def expected_waits(
@@ -570,16 +538,6 @@ def hand_on(begin: Begin, folder: Path) -> None:
     except FileNotFoundError as error:
         remove_folder(folder)
         raise SpecError("run", "The weights of that run are gone, so it cannot be continued: run it again.") from error
-
-
-def share(file: Path, place: Path) -> None:
-    """Have a file in another place as well, in the same bytes of the disk where that can be had."""
-    try:
-        os.link(file, place)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(file, place)
 
 
 def remove_folder(folder: Path) -> None:

@@ -317,13 +317,22 @@ class Store:
             _revise(db, row["id"])
             return _record(db.execute("SELECT * FROM runs WHERE id = ?", (row["id"],)).fetchone())
 
-    def check_in(self, run_id: str, pid: int, mark: str, versions: dict) -> None:
-        """A worker says who it is and what it runs on."""
+    def check_in(self, run_id: str, pid: int | None, mark: str | None, versions: dict) -> None:
+        """A worker says who it is (nothing where it is no process of this machine) and what it runs on."""
         with self._write() as db:
             db.execute(
                 "UPDATE runs SET pid = ?, pid_mark = ?, versions = ?, heartbeat = ? WHERE id = ?",
                 (pid, mark, json.dumps(versions), time.time(), run_id),
             )
+
+    def adopt(self, run: RunRecord, app: App) -> bool:
+        """Another app answers for a run that trains; False where it has ended, or a third app was quicker."""
+        with self._write() as db:
+            done = db.execute(
+                "UPDATE runs SET queue = ?, app_pid = ?, app_mark = ? WHERE id = ? AND state = 'running' AND queue = ?",
+                (*_row_of(app), run.id, run.app.queue),
+            )
+            return done.rowcount > 0
 
     def request_stop(self, run_id: str, reason: str = "") -> str:
         """Ask a run to stop and return its state before: one that waits or rests ends at once, one that has ended

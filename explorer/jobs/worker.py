@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module, metadata
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 from explorer.jobs.process import birth_mark, die_with
 from explorer.jobs.record import spec_from_dict, train_from_dict
 from explorer.jobs.store import RunRecord, Store
-from explorer.train.events import ENDINGS, Activations, Failed, Paused, Stopped
+from explorer.train.events import ENDINGS, Activations, Event, Failed, Paused, Stopped
 from explorer.train.reason import reason_of
 
 FIT = "explorer.train.learner:fit"
@@ -45,25 +45,39 @@ class StopFlag:
 
 def work(store: Store, record: RunRecord, fit: str = FIT) -> None:
     """Run `fit` to its end and write all that it tells; whatever it raises becomes a Failed event."""
+    ways = {
+        "stop": StopFlag(store, record.id),
+        "pause": lambda: store.pause_requested(record.id),
+        "weights_out": store.folder(record.id),
+        "resume": store.has_paused(record.id),
+    }
     try:
-        events = find(fit)(
-            spec_from_dict(record.family, record.spec),
-            train_from_dict(record.train),
-            stop=StopFlag(store, record.id),
-            pause=lambda: store.pause_requested(record.id),
-            weights_out=store.folder(record.id),
-            look=look_inside,
-            resume=store.has_paused(record.id),
-        )
-        for event in events:
-            if isinstance(event, (Stopped, Failed)):
-                event = replace(event, epoch=max(event.epoch, store.last_epoch(record.id)))
-            if not store.append(record.id, event) or isinstance(event, (*ENDINGS, Paused)):
+        for event in told(record, fit, **ways):
+            if not write_down(store, record.id, event):
+                return
+    except Exception as error:
+        write_down(store, record.id, Failed(reason_of(error)))
+
+
+def told(record: RunRecord, fit: str = FIT, **ways) -> Iterator[Event]:
+    """What `fit` tells of a run up to its end or its rest, which there always is; `ways` are arguments of `fit`."""
+    try:
+        spec, train = spec_from_dict(record.family, record.spec), train_from_dict(record.train)
+        for event in find(fit)(spec, train, look=look_inside, **ways):
+            yield event
+            if isinstance(event, (*ENDINGS, Paused)):
                 return
         reason = "Training came to its end without saying whether it succeeded."
     except Exception as error:
         reason = reason_of(error)
-    store.append(record.id, Failed(reason, store.last_epoch(record.id)))
+    yield Failed(reason)
+
+
+def write_down(store: Store, run_id: str, event: Event) -> bool:
+    """Append an event to a run; an early end tells how many epochs are kept. False where the run has ended already."""
+    if isinstance(event, (Stopped, Failed)):
+        event = replace(event, epoch=max(event.epoch, store.last_epoch(run_id)))
+    return store.append(run_id, event)
 
 
 def look_inside(model, pictures, epoch: int) -> Activations:

@@ -14,7 +14,7 @@ from explorer.ui.describe import AT_FIRST
 from explorer.ui.faces import faces_function
 from explorer.ui.field_desk import field_functions, sights_function
 from explorer.ui.services import Services
-from explorer.ui.train_panel import train_panel
+from explorer.ui.train_panel import lend_gpu, train_panel
 from explorer.ui.widget import widget
 from explorer.ui.wires import AT_ONCE, Page, Shell, Wires
 from explorer.views.ribbon import NO_RIBBON
@@ -114,9 +114,10 @@ def classifier_page(services: Services, shell: Shell) -> Page:
     on(ribbon.mend, handlers.mended, *build.controls)
     on(inner.select, handlers.tab_chosen, "view", "sheet", **AT_ONCE)
     on(pictures.again, handlers.another_batch, "sheet", **AT_ONCE)
-    on_run(panel.go.click, handlers.train, *PICTURE, "chips", "run", "go", "halt", trigger_mode="once")
+    clicked = on_run(panel.go.click, handlers.train, *PICTURE, "chips", "run", "go", "halt", trigger_mode="once")
     answers = (*PICTURE, "chips", "run", "go", "halt", "agreed")
-    on_run(panel.question.answered, handlers.answered, *answers, trigger_mode="once")
+    answered = on_run(panel.question.answered, handlers.answered, *answers, trigger_mode="once")
+    lend_gpu(services, panel.run, clicked, answered)
     on_run(panel.halt.click, handlers.stop, "halt", trigger_mode="once")
     on_run(panel.run.attached, handlers.attached, "go", "halt")
     on_run(panel.run.ended, handlers.ended, "go", "halt")

@@ -53,7 +53,7 @@ class Health:
             counts = {"running": len(store.runs("running")), "waiting": len(store.runs("queued"))}
         except sqlite3.Error:
             counts = {"running": None, "waiting": None}
-        return {**counts, "workers": self._queue.workers}
+        return {**counts, "workers": self._queue.places()}
 
     def _store(self, now: float) -> dict:
         store = self._queue.store

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from explorer import link
 from explorer.jobs.pace import Pace, drawn_pictures, effort_of
-from explorer.jobs.queue import Queue, QueueFull, Run, is_run_id, workers_from_environment
+from explorer.jobs.queue import Queue, QueueFull, Run, is_run_id
 from explorer.jobs.record import family_of, spec_from_dict, train_from_dict
 from explorer.jobs.store import RunRecord, Store, hash_token
 from explorer.race import MOST_SEEDS, RACERS, label_of, race_specs
@@ -109,7 +109,7 @@ class RaceDesk:
     """Races of all pages.
 
     count_pictures  (spec, train) -> pictures that an epoch trains on and checks on, None where it is not known
-    at_once         how many runs of one race may wait or train; one more than there are workers, by default
+    at_once         how many runs of one race may wait or train; one more than there are places, by default
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class RaceDesk:
     ):
         self._queue, self.pace = queue, Pace(queue.store)
         self._count_pictures = count_pictures or drawn_pictures
-        self._at_once = at_once or workers_from_environment() + 1
+        self._at_once = at_once
         self._races: dict[str, Race] = {}
         self._lock, self._one_plan = threading.Lock(), threading.Lock()
 
@@ -165,7 +165,7 @@ class RaceDesk:
         while not race.ending.is_set() and len(race.runs) < len(race.entries):
             pause = PAUSE
             try:
-                if race.unfinished(self._queue.store) < self._at_once:
+                if race.unfinished(self._queue.store) < (self._at_once or self._queue.places() + 1):
                     race.start_next(self._queue)
             except QueueFull:
                 pause = LONG_PAUSE

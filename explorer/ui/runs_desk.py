@@ -87,7 +87,7 @@ class RunsDesk:
         if asked.get("mark") == mark + _key(asked):
             return {"same": True}
         records = self._store.runs_of(hash_token(me))[:MOST_ROWS]
-        waits, places = self._queue.waits(), self._queue.places()
+        waits, places = self._queue.waits(), self._queue.line()
         rows = [self._row(record, waits, places) for record in records]
         wanted = read_asked(asked)
         curves = {run: self._store.epochs_of(run) for run in wanted.picked if any(row.id == run for row in rows)}
@@ -97,7 +97,7 @@ class RunsDesk:
             "picked": [run for run in wanted.picked if run in curves],
             "compare": compare(rows, curves, wanted),
             "line": self._line(rows),
-            "workers": self._queue.workers,
+            "workers": self._queue.places(),
             "limits": self._limits(),
         }
 
@@ -140,7 +140,7 @@ class RunsDesk:
         own = {row.id: row for row in rows}
         waits = self._queue.waits()
         running = [(own.get(run.id), self._queue.left(run)) for run in self._queue.running()]
-        waiting = [(own.get(run), waits.get(run)) for run in self._queue.places()]
+        waiting = [(own.get(run), waits.get(run)) for run in self._queue.line()]
         return line_of(waiting, running)
 
     # ---- wishes ----

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,9 @@ from explorer.jobs.estimate import Estimator, memory_here
 from explorer.jobs.pace import Pace, drawn_pictures
 from explorer.jobs.queue import Queue
 from explorer.jobs.rules import rules_from_environment
+from explorer.jobs.runner import LocalRunner, open_runner
 from explorer.jobs.store import Store
+from explorer.jobs.zero import ZeroRunner
 from explorer.models.weights import fetch
 from explorer.spec import ClassifierSpec, TrainSpec, UnetSpec
 from explorer.train.device import describe_device, pick_device
@@ -43,6 +45,7 @@ class Services:
     device, device_kind   what training will run on: words for people, and "cuda", "mps" or "cpu"
     load_data, load_dense   `data.registry.load` and `data.dense.load_dense`, remembering the last few sets
     is_public         strangers may come (`host.is_public`)
+    train_lent        on a ZeroGPU Space what a page's event must iterate for a run to train: its id -> signs of life
     """
 
     queue: Queue
@@ -53,6 +56,7 @@ class Services:
     load_data: Remembering
     load_dense: Remembering
     is_public: bool
+    train_lent: Callable[[object], Iterator[None]] | None = None
 
 
 def open_services() -> Services:
@@ -66,9 +70,12 @@ def open_services() -> Services:
         return drawn_pictures(spec, train) or loader.counts(train.data)
 
     public = is_public()
+    runner = open_runner(store)
+    is_here = isinstance(runner, LocalRunner)
     queue = Queue(
         store,
-        memory=memory_here(kind),
+        runner=runner,
+        memory=memory_here(kind) if is_here else None,
         estimate=Estimator(Pace(store), counts, kind),
         tidy_more=uploads.expire,
         rules=rules_from_environment(public),
@@ -85,6 +92,7 @@ def open_services() -> Services:
         load_data=load_data,
         load_dense=load_masks,
         is_public=public,
+        train_lent=runner.train if isinstance(runner, ZeroRunner) else None,
     )
 
 

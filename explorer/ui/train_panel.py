@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import gradio as gr
+from gradio.events import Dependency
 
 from explorer.data.registry import Choice
 from explorer.jobs.record import spec_from_dict
@@ -184,6 +185,20 @@ def wish_function(services: Services) -> Callable[[object], dict]:
         return {"text": (queue.pause if what == "pause" else queue.resume)(run, token).text}
 
     return wish
+
+
+def lend_gpu(services: Services, run: gr.HTML, *starts: Dependency) -> None:
+    """After what may have started a run: on a ZeroGPU Space it trains inside an event of its page, in the queue, since
+    the GPU is lent to that alone. Elsewhere nothing listens."""
+    if services.train_lent is None:
+        return
+
+    def train(shown: object) -> Iterator[None]:
+        yield from services.train_lent(shown.get("run") if isinstance(shown, dict) else None)
+
+    how = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+    for start in starts:
+        start.then(train, run, None, **how)
 
 
 def run_title(record: RunRecord) -> str:

@@ -12,7 +12,7 @@ from explorer.ui.cost_desk import cost_functions
 from explorer.ui.faces import faces_function, tap_ends
 from explorer.ui.race_desk import RaceDesk
 from explorer.ui.services import Services
-from explorer.ui.train_panel import train_panel
+from explorer.ui.train_panel import lend_gpu, train_panel
 from explorer.ui.unet_describe import count_pictures
 from explorer.ui.unet_handlers import START, VIEW, UnetHandlers
 from explorer.ui.unet_panel import unet_panel
@@ -131,8 +131,9 @@ def unet_page(services: Services, shell: Shell) -> Page:
     on(sheet.act, handlers.remapped, *of_data, **AT_ONCE)
     on(race.begin, handlers.race_begun, **AT_ONCE)
     changes = (*DRAWN, "n_out", "run", "go", "halt")
-    on_run(panel.go.click, handlers.train, *changes, trigger_mode="once")
-    on_run(panel.question.answered, handlers.answered, *changes, "agreed", trigger_mode="once")
+    clicked = on_run(panel.go.click, handlers.train, *changes, trigger_mode="once")
+    answered = on_run(panel.question.answered, handlers.answered, *changes, "agreed", trigger_mode="once")
+    lend_gpu(services, panel.run, clicked, answered)
     on_run(panel.halt.click, handlers.stop, "halt", trigger_mode="once")
     on_run(panel.run.attached, handlers.attached, "go", "halt")
     on_run(panel.run.ended, handlers.ended, "go", "halt")

@@ -19,6 +19,7 @@ from explorer.data.dataset import DataError
 from explorer.data.door import MEGA
 from explorer.data.receive import receive
 from explorer.data.uploads import Upload
+from explorer.host import upload_hours
 from explorer.jobs.queue import is_secret
 from explorer.jobs.store import hash_token
 from explorer.ui.read import upload_folder_only
@@ -115,7 +116,7 @@ class UploadDesk:
         return Path(file).resolve()
 
     def _sets(self, person: str, use: object) -> dict:
-        limits, hours = uploads.limits(), uploads.hours()
+        limits, hours = uploads.limits(), upload_hours()
         own = [shown(upload) for upload in uploads.uploads_of(person) if use in upload.uses]
         bounds = {"bytes": limits.bytes, "files": limits.files, "pixels": limits.pixels, "hours": hours}
         return {"sets": own, "limits": {**bounds, "public": self._services.is_public}}

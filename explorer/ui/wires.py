@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import gradio as gr
+from gradio.events import Dependency
 
 from explorer.ui.held import Held, Payloads
 from explorer.ui.widget import widget
@@ -90,8 +91,11 @@ class Wires:
         outputs = self.changing(*self.drawn, *more)
         event(answer, inputs, outputs, **{**self.instant, **how})
 
-    def on_run(self, event, handler: Callable[[Held], Payloads], *changes: str, **how) -> None:
-        """The same for what concerns the run: the handler is told of it, and only what `changes` names may change."""
+    def on_run(self, event, handler: Callable[[Held], Payloads], *changes: str, **how) -> Dependency:
+        """The same for what concerns the run: the handler is told of it, and only what `changes` names may change.
+
+        Returns the listener, for what comes after it.
+        """
 
         def answer(sent: gr.EventData, on_show, run, agreed_to, me, *values):
             held = Held(self._meant(values), on_show, run, sent._data, agreed_to, me)
@@ -99,7 +103,7 @@ class Wires:
 
         inputs = [*(self.components[name] for name in ("view", "run", "agreed")), self.me, *self.controls.values()]
         outputs = self.changing(*changes)
-        event(answer, inputs, outputs, **{**self.instant, **how})
+        return event(answer, inputs, outputs, **{**self.instant, **how})
 
     def _meant(self, values: Sequence[object]) -> dict[str, object]:
         """What controls mean by the values that the browser sent.

@@ -21,6 +21,7 @@ from explorer.data.door import MEGA, Limits
 from explorer.data.receive import receive
 from explorer.data.registry import fingerprint, list_data, load
 from explorer.data.uploads import Upload
+from explorer.host import upload_hours
 from explorer.spec import COLOUR, SEGMENTATION, TASKS
 
 ME, YOU = "a" * 64, "b" * 64
@@ -470,7 +471,7 @@ def test_a_set_that_is_gone_says_so_and_for_how_long_it_was_kept(bring, folders,
 def test_how_long_sets_are_kept_follows_host_and_setting(space, hours, expected, uploads_home, monkeypatch):
     monkeypatch.setenv("SPACE_ID", space)
     monkeypatch.setenv("EXPLORER_UPLOAD_HOURS", hours)
-    assert uploads.hours() == expected
+    assert upload_hours() == expected
 
 
 @pytest.mark.parametrize(("setting", "megabytes"), [("", 200), ("50", 50), ("0.5", 0.5), ("many", 200), ("-1", 200)])

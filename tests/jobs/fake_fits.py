@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 
@@ -169,3 +170,31 @@ def keeps_weights(spec, train, *, stop, weights_out, look, **more):
     yield started(1, 3)
     yield epoch_done(1)
     yield Finished(0.1)
+
+
+def paced(spec, train, *, stop, weights_out, look, **more):
+    """Epochs of five steps, each a twentieth of a second; losses by the seed, as a true run's are."""
+    yield Note("Random weights.")
+    yield started(train.epochs, 5)
+    for epoch in range(1, train.epochs + 1):
+        for step in range(5 * epoch - 4, 5 * epoch + 1):
+            time.sleep(0.05)
+            yield Step(step, (train.seed + 1) / step, 1e-3, 1.0 / step)
+            if stop():
+                yield Stopped(epoch - 1)
+                return
+        write_whole(weights_out / "last.safetensors", lambda path, epoch=epoch: path.write_text(f"epoch {epoch}"))
+        yield EpochDone(epoch, 1.0 / epoch, (train.seed + 1) / epoch, (("accuracy", 0.1 * train.seed),), 0.01)
+    yield Finished(0.1)
+
+
+def tells_process(spec, train, *, stop, weights_out, look, **more):
+    yield Note(str(os.getpid()))
+    yield Finished()
+
+
+def kills_its_parent(spec, train, *, stop, weights_out, look, **more):
+    """Takes the machine away, as far as an actor on it can tell."""
+    yield started()
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(LONGEST_BATCH)

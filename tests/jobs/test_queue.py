@@ -15,8 +15,9 @@ import pytest
 
 from explorer.jobs.keep import Limits
 from explorer.jobs.process import birth_mark, is_alive
-from explorer.jobs.queue import NotYours, Queue, QueueFull, TooLarge, expected_waits, workers_from_environment
+from explorer.jobs.queue import NotYours, Queue, QueueFull, TooLarge, expected_waits
 from explorer.jobs.rules import Estimate, Rules
+from explorer.jobs.runner import workers_from_environment
 from explorer.jobs.store import Store, hash_token
 from explorer.jobs.worker import ROOT
 from explorer.spec import BodySpec, ClassifierSpec, SpecError, TrainSpec
@@ -397,7 +398,7 @@ def test_runs_of_an_app_that_lives_are_left_alone(open_queue, start_app):
 
 def test_a_worker_leaves_a_core_to_the_page(open_queue, follow, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr("explorer.jobs.queue.usable_cores", lambda: 4)
+    monkeypatch.setattr("explorer.jobs.runner.usable_cores", lambda: 4)
     for options, threads in (({}, "3"), ({"threads": 2}, "2")):
         queue = open_queue("tells_threads", **options)
         assert follow(queue, queue.submit(SPEC, TRAIN).id)[0][0]["text"] == threads
