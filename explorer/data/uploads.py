@@ -222,8 +222,8 @@ def discard(place: Path) -> None:
 
 
 def expire(now: float | None = None, seconds: float | None = None) -> int:
-    """Remove sets that were not used for so long (by default `host.upload_hours`), and what died half unpacked; returns how many
-    sets went."""
+    """Remove sets that were not used for so long (by default `host.upload_hours`), and what died half unpacked;
+    returns how many sets went."""
     now = time.time() if now is None else now
     hours = upload_hours()
     seconds = 3600 * hours if seconds is None and hours else seconds
