@@ -118,7 +118,7 @@ Explorer.runsTable = (root, does) => {
       bar.setAttribute('aria-valuenow', Math.round(100 * run.progress));
       bar.setAttribute('aria-label', `${run.title}: ${run.done} of ${run.epochs} epochs`);
       el('span', 'mute', run.state === 'paused' ? `rests after ${run.done} of ${run.epochs}`
-        : run.stopping ? 'stopping…' : run.pausing ? 'resting soon…' : run.left == null ? 'starting…' : `${Explorer.duration(run.left)} left`, td);
+        : run.stopping ? 'stopping…' : run.pausing ? 'resting soon…' : run.left == null || !run.progress ? 'starting…' : `${Explorer.duration(run.left)} left`, td);
     } else if (run.value == null) el('span', run.state === 'failed' ? 'why' : 'mute', run.state === 'failed' ? 'stopped itself' : 'before its first epoch', td);
     else if (run.on_axis) td.value = run;
     else {
