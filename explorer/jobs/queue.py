@@ -225,10 +225,31 @@ class Queue:
 
         Asking twice, too late, or with anything at all for arguments does no harm; so with all that follows.
         """
+        return self._for_owner(run_id, token, "stop it", self._stop)
+
+    def pause(self, run_id, token) -> Answer:
+        """Ask a run to rest at the end of its epoch, so that others' turns come. Needs the run's token."""
+        return self._for_owner(run_id, token, "pause it", self._pause)
+
+    def resume(self, run_id, token) -> Answer:
+        """Put a run that rests back in line. Needs the run's token."""
+        return self._for_owner(run_id, token, "resume it", self._resume)
+
+    def delete(self, run_id, token) -> Answer:
+        """Take a run out of its owner's list; what trains stops. `restore` brings it back for some minutes."""
+        return self._for_owner(run_id, token, "delete it", self._delete)
+
+    def restore(self, run_id, token) -> Answer:
+        """Bring a deleted run back, while it is there."""
+        return self._for_owner(run_id, token, "restore it", self._restore)
+
+    def _for_owner(self, run_id, token, wish: str, act: Callable[[RunRecord], Answer]) -> Answer:
         try:
-            run = self.own(run_id, token, "stop it")
+            return act(self.own(run_id, token, wish))
         except NotYours as error:
-            return _refused(error)
+            return Answer(False, *error.args)
+
+    def _stop(self, run: RunRecord) -> Answer:
         before = self.store.request_stop(run.id)
         self._wake.set()
         if before == "queued":
@@ -239,45 +260,25 @@ class Queue:
             return Answer(True, "running", "The run stops within a second and keeps its last whole epoch.")
         return Answer(True, before, f"The run had {before} already.")
 
-    def pause(self, run_id, token) -> Answer:
-        """Ask a run to rest at the end of its epoch, so that others' turns come. Needs the run's token."""
-        try:
-            run = self.own(run_id, token, "pause it")
-        except NotYours as error:
-            return _refused(error)
+    def _pause(self, run: RunRecord) -> Answer:
         state = self.store.request_pause(run.id)
         if state == "running":
             return Answer(True, state, "The run rests when the epoch it is in is done.")
         return Answer(False, state, f"Only a run that trains can be paused, and this one is {state}.")
 
-    def resume(self, run_id, token) -> Answer:
-        """Put a run that rests back in line. Needs the run's token."""
-        try:
-            run = self.own(run_id, token, "resume it")
-        except NotYours as error:
-            return _refused(error)
+    def _resume(self, run: RunRecord) -> Answer:
         before = self.store.resume(run.id, self._app)
         self._wake.set()
         if before == "paused":
             return Answer(True, "queued", "The run is in line and goes on where it rested.")
         return Answer(False, before, f"Only a run that rests can be resumed, and this one is {before}.")
 
-    def delete(self, run_id, token) -> Answer:
-        """Take a run out of its owner's list; what trains stops. `restore` brings it back for some minutes."""
-        try:
-            run = self.own(run_id, token, "delete it")
-        except NotYours as error:
-            return _refused(error)
-        self.stop(run_id, token)
+    def _delete(self, run: RunRecord) -> Answer:
+        self._stop(run)
         self.store.change(run.id, deleted=time.time())
         return Answer(True, run.state, "Deleted.")
 
-    def restore(self, run_id, token) -> Answer:
-        """Bring a deleted run back, while it is there."""
-        try:
-            run = self.own(run_id, token, "restore it")
-        except NotYours as error:
-            return _refused(error)
+    def _restore(self, run: RunRecord) -> Answer:
         self.store.change(run.id, deleted=None)
         return Answer(True, run.state, "Restored.")
 
@@ -558,11 +559,6 @@ def is_run_id(given) -> bool:
 def specs_of(run: RunRecord):
     """The spec and the train spec of a record; SpecError for one of another version."""
     return spec_from_dict(run.family, run.spec), train_from_dict(run.train)
-
-
-def _refused(error: NotYours) -> Answer:
-    state, sentence = error.args
-    return Answer(False, state, sentence)
 
 
 def _cursor(since) -> int:
