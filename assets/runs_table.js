@@ -119,7 +119,7 @@ Explorer.runsTable = (root, does) => {
       bar.setAttribute('aria-label', `${run.title}: ${run.done} of ${run.epochs} epochs`);
       el('span', 'mute', run.state === 'paused' ? `rests after ${run.done} of ${run.epochs}`
         : run.stopping ? 'stopping…' : run.pausing ? 'resting soon…' : run.left == null || !run.progress ? 'starting…' : `${Explorer.duration(run.left)} left`, td);
-    } else if (run.value == null) el('span', run.state === 'failed' ? 'why' : 'mute', run.state === 'failed' ? 'stopped itself' : 'before its first epoch', td);
+    } else if (run.value == null) el('span', run.state === 'failed' ? 'why' : 'mute', run.state === 'failed' ? (run.done ? `failed after ${run.done} of ${run.epochs} epochs` : 'failed before its first epoch was done') : 'before its first epoch', td);
     else if (run.on_axis) td.value = run;
     else {
       el('span', 'mute other', run.metric, td);

@@ -189,8 +189,8 @@ def _read(name: str, names: list[str], labels: list[str], splits: list[str] | No
         raise DataError(
             f"“{name}” gives all pictures one label, “{next(iter(of.values()))}”: a classifier needs two at least."
         )
-    notes = [f"{missed.n} rows of “{name}” {missed.what}, such as “{missed.first}”." for missed in (lost, bare, torn)
-             if missed.n]  # fmt: skip
+    told = [missed for missed in (lost, bare, torn) if missed.n]
+    notes = [f"Rows of “{name}” that {missed.what}: {missed.n}, such as “{missed.first}”." for missed in told]
     if splits is not None and (not held or len(held) == len(of)):
         notes.append(f"“{name}” holds back {'none' if not held else 'all'} of the pictures: a share is drawn instead.")
         splits = None

@@ -96,8 +96,11 @@ def _prepared(place: Path, archive: Path, said: str, use: str, limits: Limits) -
         made=time.time(),
         folder=folder,
     )
-    with uploads.in_own_words(upload):
-        return _looked_at(upload, use)
+    try:
+        with uploads.in_own_words(upload):
+            return _looked_at(upload, use)
+    except DataError as error:
+        raise DataError(" ".join((str(error), *notes[:2]))) from error
 
 
 # ---- from an archive to a folder

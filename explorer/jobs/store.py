@@ -242,6 +242,17 @@ class Store:
             rows = db.execute(sql, (*states, *([] if queue is None else [queue]))).fetchall()
         return tuple(_record(row) for row in rows)
 
+    def count(self, *states: str) -> int:
+        """How many runs are in these states, or in any."""
+        where = f" WHERE state IN ({', '.join('?' * len(states))})" if states else ""
+        with self._read() as db:
+            return db.execute(f"SELECT count(*) FROM runs{where}", states).fetchone()[0]
+
+    def touch(self) -> None:
+        """Begin to write, and leave everything as it is. Raises sqlite3.Error where nothing can be written."""
+        with self._write():
+            pass
+
     def latest(self, state: str, most: int) -> tuple[RunRecord, ...]:
         """The last runs that came into the store and are in this state, the newest first."""
         with self._read() as db:

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 from explorer.jobs.keep import used_bytes
 from explorer.jobs.queue import Queue
+from explorer.jobs.store import Store
 from explorer.jobs.worker import app_version, commit
 
 FRESH, BYTES_FRESH = 2.0, 60.0  # seconds for which an answer holds, so that asking costs next to nothing
@@ -50,7 +50,7 @@ class Health:
     def _counts(self) -> dict:
         store = self._queue.store
         try:
-            counts = {"running": len(store.runs("running")), "waiting": len(store.runs("queued"))}
+            counts = {"running": store.count("running"), "waiting": store.count("queued")}
         except sqlite3.Error:
             counts = {"running": None, "waiting": None}
         return {**counts, "workers": self._queue.places()}
@@ -60,20 +60,24 @@ class Health:
         try:
             if now - self._bytes[0] >= BYTES_FRESH:
                 self._bytes = now, used_bytes(store)
-            return {"runs": len(store.runs()), "bytes": self._bytes[1], "writable": can_write(store.path)}
+            return {"runs": store.count(), "bytes": self._bytes[1], "writable": can_write(store)}
         except (sqlite3.Error, OSError):
             return {"runs": None, "bytes": None, "writable": False}
 
 
-def can_write(file: Path) -> bool:
-    """Whether a database can be written where it lies: a full disk and one that is read only cannot."""
+def can_write(store: Store) -> bool:
+    """Whether runs can be written down: not on a full disk, nor in a file that is read only or locked for long.
+
+    The database is asked and its file never opened by hand: to close it again would take SQLite's locks away, all those
+    of this process, and others would then remove the log that it writes ahead.
+    """
     try:
-        with tempfile.TemporaryFile(dir=file.parent) as probe:
+        with tempfile.TemporaryFile(dir=store.path.parent) as probe:
             probe.write(b"0" * 4096)
             probe.flush()
-        with file.open("ab"):
-            return True
-    except OSError:
+        store.touch()
+        return True
+    except (OSError, sqlite3.Error):
         return False
 
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from explorer import link
+from explorer.data import uploads
+from explorer.data.dataset import DataError
 from explorer.jobs.keep import UNDO, file_bytes
 from explorer.jobs.queue import Answer, NotYours, Queue, is_run_id, is_secret, specs_of
 from explorer.jobs.store import RunRecord, hash_token
@@ -131,7 +133,7 @@ class RunsDesk:
             if len(self._knobs_of) >= MOST_ROWS:
                 self._knobs_of.clear()
             try:
-                self._knobs_of[record.id] = knobs_of(*specs_of(record))
+                self._knobs_of[record.id] = named(knobs_of(*specs_of(record)))
             except SpecError:
                 self._knobs_of[record.id] = {}
         return self._knobs_of[record.id]
@@ -202,6 +204,17 @@ class RunsDesk:
                  "ended", "versions", "device", "summary")  # fmt: skip
         epochs = {"epochs": self._store.epochs_of(record.id)} if curves else {}
         return {**{name: getattr(record, name) for name in names}, **epochs}
+
+
+def named(knobs: dict[str, str]) -> dict[str, str]:
+    """Knobs with the name of a set that somebody brought, instead of its id."""
+    kind, _, place = knobs["data"].partition(":")
+    if kind != "upload":
+        return knobs
+    try:
+        return {**knobs, "data": uploads.find(place).name}
+    except DataError:
+        return {**knobs, "data": "pictures of yours"}
 
 
 def read_asked(asked: Mapping) -> Asked:

@@ -18,12 +18,13 @@ def runs_page(services: Services) -> None:
 
 
 def limits_words(rules: Rules) -> str:
-    """What this host allows, in one sentence; "" where there is no limit."""
-    parts = []
-    if rules.epochs is not None:
-        parts.append(f"at most {rules.epochs} epochs")
-    if rules.minutes is not None:
-        parts.append(f"{rules.minutes:g} minutes")
+    """What this host allows, in a sentence or two; "" where there is no limit."""
+    of_a_run = [
+        f"{limit:g} {word}{'s' * (limit != 1)}"
+        for limit, word in ((rules.epochs, "epoch"), (rules.minutes, "minute"))
+        if limit is not None
+    ]
+    told = [f"A run here takes at most {' and '.join(of_a_run)}."] if of_a_run else []
     if rules.each is not None:
-        parts.append(f"{rules.each} runs of yours in line")
-    return f"Here a run has {', '.join(parts)}." if parts else ""
+        told.append(f"{rules.each} of yours may wait.")
+    return " ".join(told)

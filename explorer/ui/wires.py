@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import gradio as gr
 from gradio.events import Dependency
 
+from explorer.ui.blocks import MISFIT
 from explorer.ui.held import Held, Payloads
 from explorer.ui.widget import widget
 
@@ -110,7 +111,11 @@ class Wires:
 
         Gradio would ask each control in a thread of its own turn, forty an event: thirty people then waited for those.
         """
-        return {name: meant(self.controls[name], value) for name, value in zip(self.controls, values, strict=True)}
+        pairs = zip(self.controls.items(), values, strict=True)
+        try:
+            return {name: meant(control, value) for (name, control), value in pairs}
+        except Exception as error:
+            raise gr.Error(MISFIT, print_exception=False) from error
 
     def page(self, opened: Callable[[Mapping[str, str]], Payloads]) -> Page:
         """The page; `opened` answers a visit, by its query."""
@@ -123,7 +128,15 @@ def nothing(outputs: list[gr.Component]) -> dict[gr.Component, object]:
 
 
 def meant(component: gr.Component, sent: object) -> object:
-    """A value as its component means it, from the plain one that the browser sent."""
+    """A value as its component means it, from the plain one that the browser sent.
+
+    What can be chosen may be other words by now in this visit; whoever reads the value knows which. Raises ValueError
+    for what no control of its kind sends.
+    """
+    if isinstance(component, (gr.Dropdown, gr.Radio)):
+        if sent is not None and not isinstance(sent, str):
+            raise ValueError("a choice that is no word")
+        return sent
     model = getattr(component, "data_model", None)
     return component.preprocess(sent if model is None or sent is None else model.model_validate(sent))
 

@@ -77,7 +77,8 @@ def _results(rows: Sequence[Row]) -> list[dict]:
     params = [row.summary.get("params") for row in rows]
     lines.append(_result("Parameters", params, short, None))
     lines.append(_result("Learn", [row.summary.get("trainable") for row in rows], short, None))
-    lines.append(_result("Time", [seconds_of(row) for row in rows], _duration, True))
+    times = [seconds_of(row) if row.state == "finished" else None for row in rows]
+    lines.append(_result("Time", times, _duration, True))
     return [line for line in lines if any(cell["text"] != "–" for cell in line["cells"])]
 
 

@@ -221,9 +221,9 @@ def test_rows_of_a_test_split_and_pictures_without_a_row_are_left_out(bring, wit
 
 @pytest.mark.parametrize(
     ("row", "said"),
-    [(("nowhere.png", "cat"), "name a picture that is not there, such as “nowhere.png”"),
-     (("5.png", "cat"), "contradict another, such as “5.png”"),
-     (("6.png", ""), "have no label, such as “6.png”")],
+    [(("nowhere.png", "cat"), "that name a picture that is not there: 1, such as “nowhere.png”"),
+     (("5.png", "cat"), "that contradict another: 1, such as “5.png”"),
+     (("6.png", ""), "that have no label: 1, such as “6.png”")],
 )  # fmt: skip
 def test_a_row_of_no_use_is_left_out_and_told(row, said, bring, with_table, png):
     upload = bring(with_table(table(*PAIRS, row, header=("name", "label"))) | {"images/6.png": png(6)})

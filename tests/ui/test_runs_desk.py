@@ -139,4 +139,4 @@ def test_whatever_is_asked_has_an_answer(desk, asked):
 
 def test_limits_are_told_in_one_sentence():
     assert limits_words(Rules()) == ""
-    assert limits_words(Rules(5, 2.5, 3)) == "Here a run has at most 5 epochs, 2.5 minutes, 3 runs of yours in line."
+    assert limits_words(Rules(5, 1.0, 3)) == "A run here takes at most 5 epochs and 1 minute. 3 of yours may wait."
