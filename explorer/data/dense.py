@@ -24,6 +24,7 @@ from explorer.data.augment import at_places, flip, light, places, random_geometr
 from explorer.data.batches import chunks_of, data_uri, decoded_ahead, normalise
 from explorer.data.dataset import KEEP_BYTES, DataError, Split, Tell
 from explorer.data.downloads import DOWNLOADS, MASK_DOWNLOADS, Download, downloaded_set, fetched_pairs
+from explorer.data.folders import folders_on_offer
 from explorer.data.mask_folders import OXFORD_NOTE, Found, find_pairs, find_pictures, upright_size
 from explorer.data.mask_folders import Pair as Files
 from explorer.data.masks import VOID, class_colours, mask_reader, offer, parse_remap, scan_masks, settle
@@ -115,13 +116,14 @@ OWN_PICTURES = Choice(
 
 
 def list_dense(task: str) -> tuple[Choice, ...]:
-    """All sets for a task: the drawn one, a folder of one's own, then what can be fetched."""
+    """All sets for a task: the drawn one, those that one brings or has on this machine, then what can be fetched."""
     masked = task == SEGMENTATION
     classes = len(drawn_masks.CLASSES) if masked else None
     brought = BROUGHT_MASKS if masked else BROUGHT_PICTURES
     drawn = Choice("shapes", drawn_masks.LABEL, classes, "", DRAWN[_known_task(task)])
     fetched = [Choice(d.name, d.label, d.classes if masked else None, d.size_text, d.help) for d in _fetched(task)]
-    return (drawn, brought, OWN_MASKS if masked else OWN_PICTURES, *fetched)
+    named = (OWN_MASKS if masked else OWN_PICTURES,) if folders_on_offer() else ()
+    return (drawn, brought, *named, *fetched)
 
 
 def _fetched(task: str) -> tuple[Download, ...]:

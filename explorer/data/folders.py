@@ -102,6 +102,11 @@ def pattern_set(
     return _assemble(named.name, root, train, valid, size, n_in, keep, notes)
 
 
+def folders_on_offer() -> bool:
+    """Whether any folder of this machine can be used by its name here."""
+    return not is_public() or bool(os.environ.get("EXPLORER_DATA"))
+
+
 def open_folder(path: str | Path) -> Path:
     """The folder of that name, if it is one that may be read here.
 

@@ -11,7 +11,7 @@ from typing import Any
 from explorer.data.dataset import KEEP_BYTES, DataError, DataSet, Tell
 from explorer.data.downloads import DOWNLOADS, MASK_DOWNLOADS, data_home, downloaded_set
 from explorer.data.drawn import KINDS, LABEL, SIZES, drawn_set
-from explorer.data.folders import folder_set, last_change, pattern_set
+from explorer.data.folders import folder_set, folders_on_offer, last_change, pattern_set
 from explorer.data.pattern import PETS_PATTERN
 from explorer.data.uploads import CLASSES, Upload, guarded, in_own_words, is_there, take
 
@@ -50,6 +50,8 @@ OWN = (
         download="",
         help="Pictures dropped into the page: a folder a class, beagle_12.jpg, or a CSV of names and labels.",
     ),
+)
+NAMED = (
     Choice(
         name="folder:",
         label="A folder of yours",
@@ -68,8 +70,13 @@ OWN = (
 
 
 def list_data() -> tuple[Choice, ...]:
-    """All choices: the built-in set, one's own folders, then what can be fetched."""
-    return OWN + tuple(Choice(d.name, d.label, d.classes, d.size_text, d.help) for d in DOWNLOADS)
+    """All choices: the built-in set, one's own pictures and folders, then what can be fetched. Folders of the machine
+    are not on offer on a public host."""
+    return (
+        OWN
+        + (NAMED if folders_on_offer() else ())
+        + tuple(Choice(d.name, d.label, d.classes, d.size_text, d.help) for d in DOWNLOADS)
+    )
 
 
 def is_here(name: str) -> bool:

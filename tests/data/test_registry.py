@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from explorer.data.dense import list_dense
 from explorer.data.downloads import DOWNLOADS
 from explorer.data.registry import DataError, fingerprint, list_data, load
 from explorer.spec import DATA_SIZES, TrainSpec
@@ -136,3 +137,12 @@ def test_what_is_no_folder_here_has_the_same_fingerprint_always(class_folders, m
     assert {fingerprint(name) for name in names} == {None}
     monkeypatch.setenv("SPACE_ID", "somebody/explorer")
     assert fingerprint(f"folder:{class_folders}") is None, "on a public host nothing is even looked at"
+
+
+@pytest.mark.parametrize(("public", "lent", "offered"), [("", "", True), ("1", "", False), ("1", "/data/pets", True)])
+def test_folders_of_the_machine_are_not_on_offer_to_strangers(public, lent, offered, monkeypatch):
+    monkeypatch.setenv("EXPLORER_PUBLIC", public)
+    monkeypatch.setenv("EXPLORER_DATA", lent)
+    names = [choice.name for choice in (*list_data(), *list_dense("segmentation"), *list_dense("colour"))]
+    assert {name in names for name in ("folder:", "pattern:", "masks:", "pictures:")} == {offered}
+    assert "upload:" in names
