@@ -85,10 +85,9 @@ def _results(rows: Sequence[Row]) -> list[dict]:
 def _result(label: str, values: Sequence, words, falls: bool | None) -> dict:
     known = [value for value in values if value is not None]
     best = None if falls is None or len(known) < 2 or len(set(known)) < 2 else (min if falls else max)(known)
-    cells = [
-        {"text": "–" if value is None else words(value), "best": best is not None and value == best} for value in values
-    ]
-    return {"label": label, "cells": cells}
+    texts = ["–" if value is None else words(value) for value in values]
+    winner = None if best is None or len(set(texts)) < 2 else words(best)
+    return {"label": label, "cells": [{"text": text, "best": text == winner} for text in texts]}
 
 
 def digits_of(name: str) -> int:

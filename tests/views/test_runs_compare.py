@@ -73,3 +73,12 @@ def test_a_table_holds_knobs_results_and_no_formula():
     assert [line["pool"] for line in lines] == ["concat", "max", "avg"]
     assert [float(line["best_accuracy"]) for line in lines] == [0.9, 0.8, 0.7]
     assert (lines[2]["name"], lines[2]["note"]) == ("'=HYPERLINK(1)", 'a, "b"\nc')
+
+
+def test_what_looks_equal_is_equally_good():
+    rows = [row("a", "concat", 0.9, 30.2), row("b", "max", 0.8, 30.4), row("c", "avg", 0.9, 31.4)]
+    made = compare(rows, EPOCHS, Asked(picked=("a", "b", "c")))
+    assert cells(made, "Time") == [("30 s", True), ("30 s", True), ("31 s", False)]
+    assert cells(made, "Best accuracy") == [("0.900", True), ("0.800", False), ("0.900", True)]
+    same = compare(rows[:2], EPOCHS, Asked(picked=("a", "b")))
+    assert cells(same, "Time") == [("30 s", False), ("30 s", False)]
