@@ -9,6 +9,10 @@ Explorer.run = (element, props, trigger, watch, server) => {
   pause.type = 'button';
   pause.hidden = true;
   pause.onclick = () => wish(run.state === 'paused' ? 'resume' : 'pause');
+  const another = el('button', 'link rest another', 'Queue another', head);   // the model as it stands, behind this run
+  another.type = 'button';
+  another.hidden = true;
+  another.onclick = () => { another.disabled = true; trigger('another', { run: id }); setTimeout(() => { another.disabled = false; }, 3000); };
   const subject = el('p', 'help subject', null, root);      // which model this run trains
   const detail = el('p', 'help detail', null, root);
   const fault = el('div', 'fault', null, root);
@@ -191,6 +195,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     words.replaceChildren(el('b', '', bold), rest);
     clock.textContent = right(now);
     pause.hidden = !token || !['running', 'paused'].includes(now) || answered.stopping || answered.pausing || (now === 'running' && run.epochs.length + 1 >= epochsOf());
+    another.hidden = !token || !['queued', 'starting', 'preparing', 'running'].includes(now);
     pause.textContent = now === 'paused' ? 'Resume' : 'Pause';
     detail.textContent = second;
     detail.hidden = !second;

@@ -249,6 +249,11 @@ class PageHandlers(ABC):
         run = held.run if isinstance(held.run, Mapping) else {}
         if self.services.queue.poll(run.get("run"), 0, 1)["state"] in LIVE:
             return BUSY
+        return self.another(held)
+
+    def another(self, held: Held) -> Payloads:
+        """Put a run in line, also behind one of this page, which then follows the new one."""
+        run = held.run if isinstance(held.run, Mapping) else {}
         fitted, problem = self._fit_outputs(held)
         values = {**held.values, **fitted}
         shown = {**fitted, **self.redrawn(values, held.view)}
@@ -287,7 +292,7 @@ class PageHandlers(ABC):
         if held.asked("id") != "train" or held.asked("about") != place_of(reading.spec):
             return self.refresh(held)
         agreed = held.agreed | {place_of(reading.spec)}
-        return {"agreed": agreed, **self.train(replace(held, agreed=agreed))}
+        return {"agreed": agreed, **self.another(replace(held, agreed=agreed))}
 
     def stop(self, held: Held) -> Payloads:
         """Ask the run of this page to stop."""

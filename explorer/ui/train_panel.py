@@ -137,7 +137,7 @@ def train_panel(
     run = widget(
         "run",
         idle_run(services),
-        events=("ended", "attached"),
+        events=("ended", "attached", "another"),
         server_functions=[poll_function(services), wish_function(services)],
         elem_id=f"{page}run",
     )

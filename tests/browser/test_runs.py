@@ -169,6 +169,21 @@ def test_a_run_rests_while_another_trains_and_goes_on_to_its_end(open_page, app)
     page.wait_for_function("document.querySelector('#run').innerText.includes('after 12 epochs')")
 
 
+def test_a_second_run_is_queued_from_the_page_behind_the_first(open_page):
+    page = open_page(SIZE + "&size=96&epochs=60")
+    page.click("#go")
+    page.wait_for_selector("#run .another:not([hidden])")
+    first = page.evaluate("location.hash")
+    page.click("#run .another")
+    page.wait_for_function("first => location.hash !== first", arg=first)
+    page.wait_for_function("document.querySelector('#run').innerText.includes('1st in line')")
+    to_runs(page)
+    wait_for_states(page, "queued", "running")
+    for row in (0, 1):
+        page.locator(ROW).nth(row).locator("button[aria-label^='Stop']").click()
+    wait_for_states(page, "stopped", "stopped")
+
+
 @pytest.mark.parametrize("width", [400, 1440])
 def test_the_page_does_not_scroll_sideways_and_keys_reach_everything(width, open_runs):
     page = open_runs(width=width)

@@ -183,6 +183,13 @@ def test_a_second_click_on_train_starts_nothing(handlers, held, queue):
     assert queue.submitted == []
 
 
+def test_a_run_is_put_in_line_behind_one_of_the_same_page(handlers, held, queue):
+    queue.state = "running"
+    answer = handlers.another(held(run={"run": "old", "token": "t"}))
+    assert len(queue.submitted) == 1 and answer["run"]["run"] == "run1"
+    assert answer["go"]["interactive"] is False and answer["halt"]["interactive"] is True
+
+
 @pytest.mark.parametrize(
     ("wrong", "field"),
     [({"epochs": 0}, "epochs"), ({"rate": "1e9"}, "lr"), ({"ps_each": "2"}, "ps_each"), ({"pool": "None"}, "run"),
