@@ -5,11 +5,12 @@ Explorer.run = (element, props, trigger, watch, server) => {
   const root = element.querySelector('.run');
   const bar = Explorer.progress(el('div', 'prog', null, root));
   const head = el('p', 'when', null, root), words = el('span', '', null, head), clock = el('span', 'clock', null, head);
-  const pause = el('button', 'link rest', 'Pause', head);                    // or Resume: after this epoch, and from where it rests
+  const wishes = el('div', 'wishes', null, root);
+  const pause = el('button', 'link rest', 'Pause', wishes);                    // or Resume: after this epoch, and from where it rests
   pause.type = 'button';
   pause.hidden = true;
   pause.onclick = () => wish(run.state === 'paused' ? 'resume' : 'pause');
-  const another = el('button', 'link rest another', 'Queue another', head);   // the model as it stands, behind this run
+  const another = el('button', 'link rest another', 'Queue another', wishes);   // the model as it stands, behind this run
   another.type = 'button';
   another.hidden = true;
   another.onclick = () => { another.disabled = true; trigger('another', { run: id }); setTimeout(() => { another.disabled = false; }, 3000); };
