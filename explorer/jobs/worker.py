@@ -17,7 +17,7 @@ from dataclasses import replace
 from importlib import import_module, metadata
 from pathlib import Path
 
-from explorer.jobs.process import birth_mark, die_with
+from explorer.jobs.process import birth_mark, die_with, step_back
 from explorer.jobs.record import spec_from_dict, train_from_dict
 from explorer.jobs.store import RunRecord, Store
 from explorer.train.events import ENDINGS, Activations, Event, Failed, Paused, Stopped
@@ -156,6 +156,7 @@ def main(args: list[str] | None = None) -> int:
     given = parser.parse_args(args)
     if given.parent is not None:
         die_with(given.parent)
+        step_back()
     store = Store(given.store)
     record = store.run(given.run)
     if record is None or record.state != "running":

@@ -113,3 +113,12 @@ def test_a_container_may_use_its_share(tmp_path, text, cores):
     assert process.container_cores(tmp_path / "cpu.max") == cores
     assert process.container_cores(tmp_path / "none") == 2.0**20
     assert 1 <= process.usable_cores() <= os.cpu_count()
+
+
+def test_who_steps_back_has_less_of_a_claim_to_the_processor():
+    code = (
+        "import os; from explorer.jobs.process import step_back; old = os.nice(0); step_back(); print(old, os.nice(0))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    before, after = map(int, found.stdout.split())
+    assert after == min(19, before + 10)
