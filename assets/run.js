@@ -201,7 +201,7 @@ Explorer.run = (element, props, trigger, watch, server) => {
     detail.textContent = second;
     detail.hidden = !second;
     drawBar(now);
-    const trouble = ['failed', 'stopped'].includes(now) && run.reason ? run.reason : value.problem;
+    const trouble = (['failed', 'stopped'].includes(now) && (run.reason || answered.reason)) || value.problem;
     fault.hidden = !trouble;
     reason.textContent = trouble || '';
     drawNotes();

@@ -45,7 +45,7 @@ class Rules:
     def too_long(self) -> str:
         """Why a run was stopped."""
         unit = "minute" if self.minutes == 1 else "minutes"
-        return f"Stopped at this host's limit of {self.minutes:g} {unit}; its last whole epoch is kept."
+        return f"Stopped at this host's limit of {self.minutes:g} {unit}."
 
 
 NO_RULES, PUBLIC = Rules(), Rules(epochs=50, minutes=15, each=4)
